@@ -1,30 +1,97 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
 
-TOOLS := tools/go.mod tools/go.sum
+STEP := tools/step
+FUZZTIME ?= 5s
+export PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD := 1
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the programs of cmd/ into bin/
+	@$(STEP) build go build -o bin/ ./cmd/...
+
+.PHONY: test
+test: test-go e2e acceptance ## all tests: Go with the race detector, browser, Graph client; installs what they need
+
+.PHONY: test-go
+test-go: ## the Go tests alone
+	@$(STEP) test-go go test -race -shuffle=on ./...
+
+.PHONY: e2e
+e2e: ## the browser tests of the page, in headless Chromium
+	@$(STEP) e2e tools/e2e
+
+.PHONY: acceptance
+acceptance: ## the official Graph client against a running node
+	@$(STEP) acceptance tools/acceptance
+
+.PHONY: check
+check: fmt-check vet lint generate-check bench test ## everything that must hold before a commit; with -k it goes on after a failure
+
+.PHONY: fmt-check
+fmt-check: ## fail when gofmt would change a file
+	@$(STEP) fmt-check tools/fmtcheck
+
+.PHONY: vet
+vet: ## go vet
+	@$(STEP) vet go vet ./...
+
+.PHONY: lint
+lint: bin/golangci-lint ## golangci-lint, the version pinned in tools/go.mod
+	@$(STEP) lint bin/golangci-lint run ./...
+
+.PHONY: bench
+bench: ## every benchmark once
+	@$(STEP) bench tools/bench
+
+.PHONY: fuzz-short
+fuzz-short: ## each fuzz target for FUZZTIME (5s)
+	@$(STEP) fuzz-short tools/fuzz $(FUZZTIME)
+
+GENERATORS := bin/protoc-gen-go bin/protoc-gen-go-vtproto tools/node_modules/.package-lock.json
 
 .PHONY: generate
-generate: bin/protoc-gen-go bin/protoc-gen-go-vtproto tools/node_modules/.package-lock.json ## regenerate messages/*.pb.go from messages/*.proto
-	@tools/generate
+generate: $(GENERATORS) ## regenerate messages/*.pb.go from messages/*.proto
+	@$(STEP) generate tools/generate
 
 .PHONY: generate-check
-generate-check: bin/protoc-gen-go bin/protoc-gen-go-vtproto tools/node_modules/.package-lock.json ## fail when the generated code is not up to date
-	@tools/generate --check
+generate-check: $(GENERATORS) ## fail when the generated code is not up to date
+	@$(STEP) generate-check tools/generate --check
+
+.PHONY: clean
+clean: ## remove what was built, installed and printed by tests; keeps Go's own caches
+	rm -rf bin e2e/node_modules e2e/test-results tools/node_modules
+
+# Tools: built or installed only when missing or when their pins changed.
+
+TOOLS := tools/go.mod tools/go.sum
+
+bin/golangci-lint: $(TOOLS)
+	@echo "building golangci-lint: about 4 minutes on two cores, the first time only"
+	@$(STEP) golangci-lint tools/gobuild github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+bin/benchstat: $(TOOLS)
+	@$(STEP) benchstat tools/gobuild golang.org/x/perf/cmd/benchstat
 
 bin/protoc-gen-go: $(TOOLS)
-	cd tools && go build -o ../bin/ google.golang.org/protobuf/cmd/protoc-gen-go
-	@touch $@
+	@$(STEP) protoc-gen-go tools/gobuild google.golang.org/protobuf/cmd/protoc-gen-go
 
 bin/protoc-gen-go-vtproto: $(TOOLS)
-	cd tools && go build -o ../bin/ github.com/planetscale/vtprotobuf/cmd/protoc-gen-go-vtproto
+	@$(STEP) protoc-gen-go-vtproto tools/gobuild github.com/planetscale/vtprotobuf/cmd/protoc-gen-go-vtproto
+
+# No package here needs its install script: buf ships its binary, and Playwright's would fetch a browser.
+NPM_CI := npm ci --ignore-scripts --no-fund --no-audit
+
+tools/node_modules/.package-lock.json: tools/package.json tools/package-lock.json
+	@cd tools && ../$(STEP) "npm packages of tools" $(NPM_CI)
 	@touch $@
 
-# The binaries come inside the npm packages, so no install script has to run.
-tools/node_modules/.package-lock.json: tools/package.json tools/package-lock.json
-	cd tools && npm ci --ignore-scripts --no-fund --no-audit
+e2e/node_modules/.package-lock.json: e2e/package.json e2e/package-lock.json
+	@cd e2e && ../$(STEP) "npm packages of e2e" $(NPM_CI)
 	@touch $@
