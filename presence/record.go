@@ -1,0 +1,132 @@
+package presence
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Record is everything known about one user: one element per key. It is a join
+// semilattice: Merge and Join are commutative, associative and idempotent, so
+// copies may meet in any order. The zero value is an empty record. One caller
+// at a time.
+type Record struct{ elements []Element }
+
+// graceReach bounds what GraceLeases revives: an endpoint outlives its
+// connection by ten minutes at most, so a lease that ended earlier is over.
+const graceReach = 10 * 60 * 1000
+
+// Get returns the element of a key, cleared and expired ones too.
+func (r *Record) Get(k Key) (Element, bool) {
+	i, ok := r.find(k)
+	if !ok {
+		return Element{}, false
+	}
+	return r.elements[i], true
+}
+
+// Elements returns all elements sorted by key, cleared and expired ones too.
+// The slice is the record's own: read only, and valid until the next change.
+func (r *Record) Elements() []Element { return r.elements }
+
+// Kind returns the part of Elements that is of one kind.
+func (r *Record) Kind(kind string) []Element {
+	if i, ok := r.find(Key(kind)); ok {
+		return r.elements[i : i+1]
+	}
+	prefix := kind + "/"
+	lo, _ := slices.BinarySearchFunc(r.elements, prefix, compareKey)
+	hi := lo
+	for hi < len(r.elements) && strings.HasPrefix(string(r.elements[hi].Key), prefix) {
+		hi++
+	}
+	return r.elements[lo:hi]
+}
+
+// Merge takes e if it is newer than what the record has under its key: by
+// stamp, and between equal stamps by a fixed order in which cleared, then the
+// longer life, then the greater content wins. It returns true if r changed.
+func (r *Record) Merge(e Element) bool {
+	i, ok := r.find(e.Key)
+	if !ok {
+		r.elements = slices.Insert(r.elements, i, e)
+		return true
+	}
+	if compareElements(e, r.elements[i]) <= 0 {
+		return false
+	}
+	r.elements[i] = e
+	return true
+}
+
+// Join merges every element of o, which stays as it is. It returns true if r
+// changed.
+func (r *Record) Join(o *Record) bool {
+	changed := false
+	for _, e := range o.elements {
+		if r.Merge(e) {
+			changed = true
+		}
+	}
+	return changed
+}
+
+// Clone returns a copy that changes apart from r. Values are shared: they never
+// change.
+func (r *Record) Clone() Record { return Record{elements: slices.Clone(r.elements)} }
+
+// Compact drops expired and cleared elements once keep has passed since both
+// their end and their last change, and returns their keys. It is safe when keep
+// is longer than any copy can stay out of touch and than any session can last.
+// Registers of fixed keys (preferred, note, calendar, location) are few and
+// always stay: an older copy of them may never expire.
+func (r *Record) Compact(now time.Time, keep time.Duration) (dropped []Key) {
+	limit := now.Add(-keep).UnixMilli()
+	r.elements = slices.DeleteFunc(r.elements, func(e Element) bool {
+		gone := !e.Live(now) && max(e.Expires, e.Stamp.Version.Millis()) <= limit && !fixed(e.Key)
+		if gone {
+			dropped = append(dropped, e.Key)
+		}
+		return gone
+	})
+	return dropped
+}
+
+// Newest is the highest version of any element: a restarted clock observes it.
+func (r *Record) Newest() Version {
+	var v Version
+	for i := range r.elements {
+		v = max(v, r.elements[i].Stamp.Version)
+	}
+	return v
+}
+
+// GraceLeases makes every leased session that would end before until (unix ms)
+// end at until, so that a new owner or a restart turns nobody offline before
+// the clients could renew. A lease that ended more than ten minutes before
+// until stays ended. Stamps do not change.
+func (r *Record) GraceLeases(until int64) {
+	sessions := r.Kind(KindSession)
+	for i := range sessions {
+		e := &sessions[i]
+		s, ok := e.Value.(Session)
+		if ok && s.Leased && e.Expires != 0 && e.Expires < until && e.Expires >= until-graceReach {
+			e.Expires = until
+		}
+	}
+}
+
+func (r *Record) find(k Key) (int, bool) {
+	return slices.BinarySearchFunc(r.elements, string(k), compareKey)
+}
+
+func compareKey(e Element, key string) int { return strings.Compare(string(e.Key), key) }
+
+func fixed(k Key) bool {
+	kind, _ := k.Split()
+	switch kind {
+	case KindPreferred, KindNote, KindCalendar, KindLocation:
+		return true
+	}
+	return false
+}
