@@ -67,20 +67,34 @@ func (t *Trust) find(k tenantKey) (slot uint64, found bool) {
 }
 
 func (t *Trust) trusts(o TenantID) bool {
-	if t.federation == Open {
+	switch t.federation {
+	case Open:
 		return true
+	case AllowList:
+		return t.lists(o)
+	case BlockList:
+		return !t.lists(o)
 	}
-	_, listed := t.find(keyOf(o))
-	return listed == (t.federation == AllowList)
+	return false
+}
+
+func (t *Trust) lists(o TenantID) bool {
+	_, found := t.find(keyOf(o))
+	return found
 }
 
 // Decide says what viewer gets of publisher: vt and pt are the trusts of their
 // tenants, blocked tells that publisher has blocked viewer. Between tenants
 // both must trust each other and the publisher's must not be private; where
 // that fails the answer is Unknown whether blocked or not, so that it tells an
-// outsider nothing. A missing trust, or one of another tenant, trusts nobody.
+// outsider nothing. A missing trust, or one of another tenant, trusts nobody; a
+// user without a tenant sees nobody.
 func Decide(viewer, publisher UserID, vt, pt *Trust, blocked bool) View {
-	if viewer.Tenant != publisher.Tenant && !mutual(viewer.Tenant, publisher.Tenant, vt, pt) {
+	if viewer.Tenant != publisher.Tenant {
+		if !mutual(viewer.Tenant, publisher.Tenant, vt, pt) {
+			return Unknown
+		}
+	} else if viewer.Tenant == (TenantID{}) {
 		return Unknown
 	}
 	if blocked && viewer != publisher {
