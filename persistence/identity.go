@@ -1,0 +1,147 @@
+package persistence
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	formatVersion = 1
+
+	identityFile = "identity"
+	badgerDir    = "badger"
+	ballastFile  = "ballast"
+	halfWritten  = ".new"
+)
+
+// identity is the content of the identity file. A directory that is not
+// complete was left by a crash during its creation and holds no user data.
+type identity struct {
+	Format   int       `json:"format"`
+	Node     uint64    `json:"node,string"`
+	Created  time.Time `json:"created"`
+	Complete bool      `json:"complete"`
+	Sum      uint32    `json:"crc32c"`
+}
+
+func (id identity) checksum() uint32 {
+	return crc32.Checksum(fmt.Appendf(nil, "%d %d %d %t",
+		id.Format, id.Node, id.Created.UnixNano(), id.Complete), castagnoli)
+}
+
+func newIdentity(now time.Time) (identity, error) {
+	id := identity{Format: formatVersion, Created: now.UTC().Truncate(time.Second)}
+	for id.Node == 0 {
+		var b [8]byte
+		if _, err := rand.Read(b[:]); err != nil {
+			return id, fmt.Errorf("persistence: choose a node id: %w", err)
+		}
+		id.Node = binary.BigEndian.Uint64(b[:])
+	}
+	return id, nil
+}
+
+// readIdentity reads and checks the identity file; fs.ErrNotExist when there
+// is none.
+func readIdentity(dir string) (identity, error) {
+	var id identity
+	text, err := os.ReadFile(filepath.Join(dir, identityFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return id, err
+	}
+	if err != nil {
+		return id, refuse(dir, ErrAccess, remedyDir, "read the identity file: %v", err)
+	}
+	if err := json.Unmarshal(text, &id); err != nil {
+		return id, refuse(dir, ErrIdentity, remedyReset, "the identity file is not readable: %v", err)
+	}
+	if id.Sum != id.checksum() {
+		return id, refuse(dir, ErrIdentity, remedyReset, "the identity file does not match its checksum")
+	}
+	if id.Format != formatVersion {
+		return id, refuse(dir, ErrFormat, "use the version of Rollcall that wrote it",
+			"format %d, this version knows %d", id.Format, formatVersion)
+	}
+	return id, nil
+}
+
+// writeIdentity replaces the identity file in one step.
+func writeIdentity(dir string, id identity) error {
+	id.Sum = id.checksum()
+	text, err := json.Marshal(id)
+	if err != nil {
+		return fmt.Errorf("persistence: encode the identity: %w", err)
+	}
+	name := filepath.Join(dir, identityFile)
+	if err := writeSynced(name+halfWritten, append(text, '\n')); err != nil {
+		return fmt.Errorf("persistence: write the identity: %w", err)
+	}
+	if err := os.Rename(name+halfWritten, name); err != nil {
+		return fmt.Errorf("persistence: write the identity: %w", err)
+	}
+	return syncDir(dir)
+}
+
+func writeSynced(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("persistence: sync the directory: %w", err)
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// lockDir makes a missing directory and holds an exclusive lock on it, which
+// ends with the process. It leaves no file behind.
+func lockDir(dir string) (*os.File, error) {
+	if dir == "" {
+		return nil, refuse(dir, ErrAccess, remedyDir, "no directory is named")
+	}
+	info, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		if err = os.MkdirAll(dir, 0o700); err == nil {
+			info, err = os.Stat(dir)
+		}
+	}
+	if err != nil {
+		return nil, refuse(dir, ErrAccess, remedyDir, "%v", err)
+	}
+	if !info.IsDir() {
+		return nil, refuse(dir, ErrAccess, remedyDir, "it is not a directory")
+	}
+	if err := unix.Access(dir, unix.R_OK|unix.W_OK|unix.X_OK); err != nil {
+		return nil, refuse(dir, ErrAccess, "give this user read and write permission, or "+remedyDir, "%v", err)
+	}
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, refuse(dir, ErrAccess, remedyDir, "%v", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(refuse(dir, ErrLocked, "stop that process, or "+remedyDir, "%v", err), f.Close())
+	}
+	return f, nil
+}
+
+func unlockDir(lock *os.File) error {
+	if lock == nil {
+		return nil
+	}
+	return lock.Close()
+}

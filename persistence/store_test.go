@@ -1,0 +1,92 @@
+package persistence
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"rollcall/presence"
+)
+
+func TestMain(m *testing.M) {
+	if crashChild() {
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
+
+var (
+	contoso = presence.TenantID{1}
+	noon    = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+)
+
+func user(t presence.TenantID, n int) presence.UserID {
+	return presence.UserID{Tenant: t, MRI: fmt.Sprintf("8:orgid:%08x-0000-4000-8000-000000000000", n)}
+}
+
+// testConfig is a store without ballast, so that many fit on a small disk.
+func testConfig(t testing.TB) Config {
+	return Config{Dir: t.TempDir(), Ballast: -1, Fatal: func(err error) { t.Errorf("fatal: %v", err) }}
+}
+
+func openStore(t testing.TB, cfg Config) *Store {
+	t.Helper()
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // tests that care close it themselves
+	return s
+}
+
+// session is a record with one session, and the state that it shows.
+func session(v presence.Version, a presence.Availability) (presence.Record, presence.State) {
+	var r presence.Record
+	r.Merge(presence.Element{
+		Key: presence.SessionKey("desk"), Stamp: presence.Stamp{Version: v, Node: 7},
+		Value: presence.Session{Availability: a, Activity: presence.ActAvailable, Device: presence.Desktop},
+	})
+	return r, presence.State{Availability: a, Activity: presence.ActAvailable, Device: presence.Desktop}
+}
+
+func commitOf(u presence.UserID, v presence.Version, a presence.Availability) Commit {
+	r, s := session(v, a)
+	return Commit{User: u, Record: &r, State: s, Version: v, Announced: true}
+}
+
+const patience = 20 * time.Second
+
+// await runs an operation that answers through done, and waits for it.
+func await(t testing.TB, op func(done func(error))) error {
+	t.Helper()
+	answer := make(chan error, 2)
+	op(func(err error) { answer <- err })
+	select {
+	case err := <-answer:
+		return err
+	case <-time.After(patience):
+		t.Fatal("no answer")
+		return nil
+	}
+}
+
+func commit(t testing.TB, s *Store, c Commit) {
+	t.Helper()
+	if err := await(t, func(done func(error)) { s.Commit(c, done) }); err != nil {
+		t.Fatalf("commit %s: %v", c.User, err)
+	}
+}
+
+func load(t testing.TB, s *Store, u presence.UserID) Loaded {
+	t.Helper()
+	var got Loaded
+	err := await(t, func(done func(error)) {
+		s.Load(u, func(l Loaded, err error) { got = l; done(err) })
+	})
+	if err != nil {
+		t.Fatalf("load %s: %v", u, err)
+	}
+	return got
+}
