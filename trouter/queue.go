@@ -82,7 +82,7 @@ func (q *Queue[V]) Put(it Item[V], now time.Time, lim *Limits) Outcome {
 	if at >= 0 {
 		return q.replace(at, it, lim)
 	}
-	if it.Size > lim.QueueBytes-int(q.bytes) || len(q.pending) >= maxPending {
+	if !q.Fits(it.Size, lim) {
 		return q.overflow()
 	}
 	it.at = ticks(q.elapsed(now))
@@ -188,6 +188,13 @@ func (q *Queue[V]) Drop(publisher uint32) {
 	q.pending = q.pending[:last]
 	q.index = nil
 	q.rest()
+}
+
+// Fits reports whether an item of a publisher that is not pending would be
+// queued. An owner that sends a snapshot larger than Limits.QueueBytes puts
+// while it fits and goes on after the next Ack.
+func (q *Queue[V]) Fits(size int, lim *Limits) bool {
+	return !q.resync && max(size, 1) <= lim.QueueBytes-int(q.bytes) && len(q.pending) < maxPending
 }
 
 // NeedsResync reports that items were dropped and none is taken until Resynced.

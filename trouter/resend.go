@@ -62,8 +62,8 @@ func (q *Queue[V]) Deadline(lim *Limits) (time.Time, bool) {
 // Expire looks for an endpoint that is lost. Ages are measured to about 0.07 s
 // and never come out too high. Stalled is repeated until the owner acts on it;
 // Resync is said once, when the items are dropped. The numbers of dropped
-// batches are not used again, so a client that resyncs must be told LastSeq
-// (Receiver.Reset).
+// batches are not used again, so the client must not wait for them: it is told
+// LastSeq, or begins a new session with a new Queue (Receiver.Reset).
 func (q *Queue[V]) Expire(now time.Time, lim *Limits) Loss {
 	oldest, ok := q.oldest()
 	if !ok {
