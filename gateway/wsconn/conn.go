@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -89,10 +90,12 @@ func (c *Conn) consume(chunk []byte) bool {
 // closing is what to close with after err.
 func closing(err error) *CloseError {
 	var own *CloseError
-	if !errors.As(err, &own) || own == nil {
+	switch {
+	case !errors.As(err, &own):
 		return &CloseError{Code: CodeInternal, Reason: "internal error", Cause: err}
-	}
-	if error(own) == err {
+	case own == nil: // a nil pointer in an error: the callback's mistake
+		return &CloseError{Code: CodeInternal, Reason: "internal error"}
+	case error(own) == err:
 		return own
 	}
 	return &CloseError{Code: own.Code, Reason: own.Reason, Cause: err}
@@ -106,11 +109,21 @@ func (c *Conn) message(op Op, payload []byte) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			c.cfg.panics.Add(1)
-			slog.Error("wsconn: callback panicked, connection closed", "type", fmt.Sprintf("%T", v), "stack", string(debug.Stack()))
+			logPanic(v)
 			err = ErrPanic
 		}
 	}()
 	return c.onMessage(op, payload)
+}
+
+// logPanic leaves out the value, which may be what a user wrote, unless it is
+// the runtime's own text.
+func logPanic(v any) {
+	what := fmt.Sprintf("%T", v)
+	if bug, ok := v.(runtime.Error); ok {
+		what = bug.Error()
+	}
+	slog.Error("wsconn: callback panicked, connection closed", "panic", what, "stack", string(debug.Stack()))
 }
 
 func (c *Conn) control(op ws.OpCode, payload []byte) error {

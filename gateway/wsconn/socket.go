@@ -32,8 +32,25 @@ type socket struct {
 	drained chan struct{} // closed by the drain goroutine; nil when there is none
 }
 
+// sendBuffer is asked of the kernel for each connection. Left to itself it
+// grows to megabytes, which a slow peer would hold, and reports a full socket
+// as writable only when a third of them is free: a peer that reads steadily
+// would look stuck for longer than WriteTimeout.
+const sendBuffer = 64 << 10
+
+// bare is the socket under a TLS connection, or nc itself.
+func bare(nc net.Conn) net.Conn {
+	if outer, ok := nc.(interface{ NetConn() net.Conn }); ok {
+		return outer.NetConn()
+	}
+	return nc
+}
+
 func (s *socket) open(nc net.Conn, c *Config) {
 	s.nc, s.rc = nc, pollable(nc)
+	if tcp, ok := bare(nc).(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer) // a hint; the kernel's own size works too
+	}
 	s.limit = c.outboxLimit()
 	s.writeTimeout = c.writeTimeout()
 	s.closeWait = c.closeWait()
@@ -153,7 +170,9 @@ func (s *socket) take() *[]byte {
 	if b == nil {
 		close(s.drained)
 		s.drained = nil
-		_ = s.nc.SetWriteDeadline(time.Time{}) // fails only on a closed socket
+		if s.failed == nil {
+			_ = s.nc.SetWriteDeadline(time.Time{}) // fails only on a closed socket
+		}
 		return nil
 	}
 	s.inDrain = len(*b)
@@ -199,8 +218,8 @@ func (s *socket) fail(err error) {
 		return
 	}
 	s.failed = ErrWriteTimeout
-	if tcp, ok := s.nc.(*net.TCPConn); ok {
-		_ = tcp.SetLinger(0) // do not keep megabytes for a peer that reads nothing
+	if tcp, ok := bare(s.nc).(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // the kernel need not keep what this peer does not read
 	}
 	s.endWithin(0)
 }
@@ -245,7 +264,7 @@ func (s *socket) end() {
 	s.mu.Lock()
 	s.ended = true
 	s.mu.Unlock()
-	_ = s.nc.Close() // nothing can be done about a failed close
+	_ = bare(s.nc).Close() // TLS's own Close could wait 5 s; linger has said goodbye where it can be heard
 	s.awaitDrain()
 	s.mu.Lock()
 	defer s.mu.Unlock()
