@@ -761,7 +761,7 @@ func (x *ServerFrame) GetDone() *Done {
 	return nil
 }
 
-func (x *ServerFrame) GetError() *Error {
+func (x *ServerFrame) GetError() *Failure {
 	if x != nil {
 		if x, ok := x.Frame.(*ServerFrame_Error); ok {
 			return x.Error
@@ -810,7 +810,7 @@ type ServerFrame_Done struct {
 }
 
 type ServerFrame_Error struct {
-	Error *Error `protobuf:"bytes,4,opt,name=error,proto3,oneof"`
+	Error *Failure `protobuf:"bytes,4,opt,name=error,proto3,oneof"`
 }
 
 type ServerFrame_Batch struct {
@@ -989,7 +989,7 @@ func (x *Done) GetWatching() uint32 {
 	return 0
 }
 
-type Error struct {
+type Failure struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
 	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
@@ -998,20 +998,20 @@ type Error struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Error) Reset() {
-	*x = Error{}
+func (x *Failure) Reset() {
+	*x = Failure{}
 	mi := &file_wire_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Error) String() string {
+func (x *Failure) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Error) ProtoMessage() {}
+func (*Failure) ProtoMessage() {}
 
-func (x *Error) ProtoReflect() protoreflect.Message {
+func (x *Failure) ProtoReflect() protoreflect.Message {
 	mi := &file_wire_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1023,26 +1023,26 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Error.ProtoReflect.Descriptor instead.
-func (*Error) Descriptor() ([]byte, []int) {
+// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
+func (*Failure) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *Error) GetCode() string {
+func (x *Failure) GetCode() string {
 	if x != nil {
 		return x.Code
 	}
 	return ""
 }
 
-func (x *Error) GetText() string {
+func (x *Failure) GetText() string {
 	if x != nil {
 		return x.Text
 	}
 	return ""
 }
 
-func (x *Error) GetRetryAfterMs() int64 {
+func (x *Failure) GetRetryAfterMs() int64 {
 	if x != nil {
 		return x.RetryAfterMs
 	}
@@ -1052,7 +1052,7 @@ func (x *Error) GetRetryAfterMs() int64 {
 type Batch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Items         []*Item                `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
+	Items         []*PresenceItem        `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1094,15 +1094,15 @@ func (x *Batch) GetSeq() uint64 {
 	return 0
 }
 
-func (x *Batch) GetItems() []*Item {
+func (x *Batch) GetItems() []*PresenceItem {
 	if x != nil {
 		return x.Items
 	}
 	return nil
 }
 
-// Item is one user's presence as a viewer may see it.
-type Item struct {
+// PresenceItem is one user's presence as a viewer may see it.
+type PresenceItem struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	User               string                 `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"` // the MRI; "<tenant>/<mri>" for another tenant's user
 	Version            uint64                 `protobuf:"fixed64,2,opt,name=version,proto3" json:"version,omitempty"`
@@ -1120,20 +1120,20 @@ type Item struct {
 	sizeCache          protoimpl.SizeCache
 }
 
-func (x *Item) Reset() {
-	*x = Item{}
+func (x *PresenceItem) Reset() {
+	*x = PresenceItem{}
 	mi := &file_wire_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Item) String() string {
+func (x *PresenceItem) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Item) ProtoMessage() {}
+func (*PresenceItem) ProtoMessage() {}
 
-func (x *Item) ProtoReflect() protoreflect.Message {
+func (x *PresenceItem) ProtoReflect() protoreflect.Message {
 	mi := &file_wire_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1145,89 +1145,89 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Item.ProtoReflect.Descriptor instead.
-func (*Item) Descriptor() ([]byte, []int) {
+// Deprecated: Use PresenceItem.ProtoReflect.Descriptor instead.
+func (*PresenceItem) Descriptor() ([]byte, []int) {
 	return file_wire_proto_rawDescGZIP(), []int{14}
 }
 
-func (x *Item) GetUser() string {
+func (x *PresenceItem) GetUser() string {
 	if x != nil {
 		return x.User
 	}
 	return ""
 }
 
-func (x *Item) GetVersion() uint64 {
+func (x *PresenceItem) GetVersion() uint64 {
 	if x != nil {
 		return x.Version
 	}
 	return 0
 }
 
-func (x *Item) GetAvailability() string {
+func (x *PresenceItem) GetAvailability() string {
 	if x != nil {
 		return x.Availability
 	}
 	return ""
 }
 
-func (x *Item) GetActivity() string {
+func (x *PresenceItem) GetActivity() string {
 	if x != nil {
 		return x.Activity
 	}
 	return ""
 }
 
-func (x *Item) GetDevice() string {
+func (x *PresenceItem) GetDevice() string {
 	if x != nil {
 		return x.Device
 	}
 	return ""
 }
 
-func (x *Item) GetLastActive() int64 {
+func (x *PresenceItem) GetLastActive() int64 {
 	if x != nil {
 		return x.LastActive
 	}
 	return 0
 }
 
-func (x *Item) GetOutOfOffice() bool {
+func (x *PresenceItem) GetOutOfOffice() bool {
 	if x != nil {
 		return x.OutOfOffice
 	}
 	return false
 }
 
-func (x *Item) GetOutOfOfficeMessage() string {
+func (x *PresenceItem) GetOutOfOfficeMessage() string {
 	if x != nil {
 		return x.OutOfOfficeMessage
 	}
 	return ""
 }
 
-func (x *Item) GetNote() *Note {
+func (x *PresenceItem) GetNote() *Note {
 	if x != nil {
 		return x.Note
 	}
 	return nil
 }
 
-func (x *Item) GetLocationType() string {
+func (x *PresenceItem) GetLocationType() string {
 	if x != nil {
 		return x.LocationType
 	}
 	return ""
 }
 
-func (x *Item) GetLocationSource() string {
+func (x *PresenceItem) GetLocationSource() string {
 	if x != nil {
 		return x.LocationSource
 	}
 	return ""
 }
 
-func (x *Item) GetPlaceId() string {
+func (x *PresenceItem) GetPlaceId() string {
 	if x != nil {
 		return x.PlaceId
 	}
@@ -1372,12 +1372,12 @@ const file_wire_proto_rawDesc = "" +
 	"\x06active\x18\x01 \x01(\bR\x06active\"$\n" +
 	"\fTokenRefresh\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\"\x05\n" +
-	"\x03Bye\"\xb1\x02\n" +
+	"\x03Bye\"\xb3\x02\n" +
 	"\vServerFrame\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x120\n" +
 	"\awelcome\x18\x02 \x01(\v2\x14.rollcall.v1.WelcomeH\x00R\awelcome\x12'\n" +
-	"\x04done\x18\x03 \x01(\v2\x11.rollcall.v1.DoneH\x00R\x04done\x12*\n" +
-	"\x05error\x18\x04 \x01(\v2\x12.rollcall.v1.ErrorH\x00R\x05error\x12*\n" +
+	"\x04done\x18\x03 \x01(\v2\x11.rollcall.v1.DoneH\x00R\x04done\x12,\n" +
+	"\x05error\x18\x04 \x01(\v2\x14.rollcall.v1.FailureH\x00R\x05error\x12*\n" +
 	"\x05batch\x18\x05 \x01(\v2\x12.rollcall.v1.BatchH\x00R\x05batch\x12'\n" +
 	"\x04pong\x18\x06 \x01(\v2\x11.rollcall.v1.PongH\x00R\x04pong\x12-\n" +
 	"\x06notice\x18\a \x01(\v2\x13.rollcall.v1.NoticeH\x00R\x06noticeB\a\n" +
@@ -1394,15 +1394,15 @@ const file_wire_proto_rawDesc = "" +
 	"\x04Done\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x06R\aversion\x12\x18\n" +
 	"\arefused\x18\x02 \x03(\tR\arefused\x12\x1a\n" +
-	"\bwatching\x18\x03 \x01(\rR\bwatching\"U\n" +
-	"\x05Error\x12\x12\n" +
+	"\bwatching\x18\x03 \x01(\rR\bwatching\"W\n" +
+	"\aFailure\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12$\n" +
-	"\x0eretry_after_ms\x18\x03 \x01(\x03R\fretryAfterMs\"B\n" +
+	"\x0eretry_after_ms\x18\x03 \x01(\x03R\fretryAfterMs\"J\n" +
 	"\x05Batch\x12\x10\n" +
-	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12'\n" +
-	"\x05items\x18\x02 \x03(\v2\x11.rollcall.v1.ItemR\x05items\"\x94\x03\n" +
-	"\x04Item\x12\x12\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12/\n" +
+	"\x05items\x18\x02 \x03(\v2\x19.rollcall.v1.PresenceItemR\x05items\"\x9c\x03\n" +
+	"\fPresenceItem\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x06R\aversion\x12\"\n" +
 	"\favailability\x18\x03 \x01(\tR\favailability\x12\x1a\n" +
@@ -1448,9 +1448,9 @@ var file_wire_proto_goTypes = []any{
 	(*ServerFrame)(nil),   // 9: rollcall.v1.ServerFrame
 	(*Welcome)(nil),       // 10: rollcall.v1.Welcome
 	(*Done)(nil),          // 11: rollcall.v1.Done
-	(*Error)(nil),         // 12: rollcall.v1.Error
+	(*Failure)(nil),       // 12: rollcall.v1.Failure
 	(*Batch)(nil),         // 13: rollcall.v1.Batch
-	(*Item)(nil),          // 14: rollcall.v1.Item
+	(*PresenceItem)(nil),  // 14: rollcall.v1.PresenceItem
 	(*Pong)(nil),          // 15: rollcall.v1.Pong
 	(*Notice)(nil),        // 16: rollcall.v1.Notice
 	(*Note)(nil),          // 17: rollcall.v1.Note
@@ -1471,12 +1471,12 @@ var file_wire_proto_depIdxs = []int32{
 	19, // 10: rollcall.v1.SourcePublish.call:type_name -> rollcall.v1.Call
 	10, // 11: rollcall.v1.ServerFrame.welcome:type_name -> rollcall.v1.Welcome
 	11, // 12: rollcall.v1.ServerFrame.done:type_name -> rollcall.v1.Done
-	12, // 13: rollcall.v1.ServerFrame.error:type_name -> rollcall.v1.Error
+	12, // 13: rollcall.v1.ServerFrame.error:type_name -> rollcall.v1.Failure
 	13, // 14: rollcall.v1.ServerFrame.batch:type_name -> rollcall.v1.Batch
 	15, // 15: rollcall.v1.ServerFrame.pong:type_name -> rollcall.v1.Pong
 	16, // 16: rollcall.v1.ServerFrame.notice:type_name -> rollcall.v1.Notice
-	14, // 17: rollcall.v1.Batch.items:type_name -> rollcall.v1.Item
-	17, // 18: rollcall.v1.Item.note:type_name -> rollcall.v1.Note
+	14, // 17: rollcall.v1.Batch.items:type_name -> rollcall.v1.PresenceItem
+	17, // 18: rollcall.v1.PresenceItem.note:type_name -> rollcall.v1.Note
 	19, // [19:19] is the sub-list for method output_type
 	19, // [19:19] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name

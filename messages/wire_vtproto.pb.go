@@ -1010,7 +1010,7 @@ func (m *Done) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
-func (m *Error) MarshalVT() (dAtA []byte, err error) {
+func (m *Failure) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
 	}
@@ -1023,12 +1023,12 @@ func (m *Error) MarshalVT() (dAtA []byte, err error) {
 	return dAtA[:n], nil
 }
 
-func (m *Error) MarshalToVT(dAtA []byte) (int, error) {
+func (m *Failure) MarshalToVT(dAtA []byte) (int, error) {
 	size := m.SizeVT()
 	return m.MarshalToSizedBufferVT(dAtA[:size])
 }
 
-func (m *Error) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+func (m *Failure) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m == nil {
 		return 0, nil
 	}
@@ -1112,7 +1112,7 @@ func (m *Batch) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	return len(dAtA) - i, nil
 }
 
-func (m *Item) MarshalVT() (dAtA []byte, err error) {
+func (m *PresenceItem) MarshalVT() (dAtA []byte, err error) {
 	if m == nil {
 		return nil, nil
 	}
@@ -1125,12 +1125,12 @@ func (m *Item) MarshalVT() (dAtA []byte, err error) {
 	return dAtA[:n], nil
 }
 
-func (m *Item) MarshalToVT(dAtA []byte) (int, error) {
+func (m *PresenceItem) MarshalToVT(dAtA []byte) (int, error) {
 	size := m.SizeVT()
 	return m.MarshalToSizedBufferVT(dAtA[:size])
 }
 
-func (m *Item) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
+func (m *PresenceItem) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m == nil {
 		return 0, nil
 	}
@@ -1765,7 +1765,7 @@ func (m *Done) SizeVT() (n int) {
 	return n
 }
 
-func (m *Error) SizeVT() (n int) {
+func (m *Failure) SizeVT() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -1805,7 +1805,7 @@ func (m *Batch) SizeVT() (n int) {
 	return n
 }
 
-func (m *Item) SizeVT() (n int) {
+func (m *PresenceItem) SizeVT() (n int) {
 	if m == nil {
 		return 0
 	}
@@ -3530,7 +3530,7 @@ func (m *ServerFrame) UnmarshalVT(dAtA []byte) error {
 					return err
 				}
 			} else {
-				v := &Error{}
+				v := &Failure{}
 				if err := v.UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 					return err
 				}
@@ -4031,7 +4031,7 @@ func (m *Done) UnmarshalVT(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Error) UnmarshalVT(dAtA []byte) error {
+func (m *Failure) UnmarshalVT(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4054,10 +4054,10 @@ func (m *Error) UnmarshalVT(dAtA []byte) error {
 		fieldNum := int32(wire >> 3)
 		wireType := int(wire & 0x7)
 		if wireType == 4 {
-			return fmt.Errorf("proto: Error: wiretype end group for non-group")
+			return fmt.Errorf("proto: Failure: wiretype end group for non-group")
 		}
 		if fieldNum <= 0 {
-			return fmt.Errorf("proto: Error: illegal tag %d (wire type %d)", fieldNum, wire)
+			return fmt.Errorf("proto: Failure: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		case 1:
@@ -4242,7 +4242,7 @@ func (m *Batch) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Items = append(m.Items, &Item{})
+			m.Items = append(m.Items, &PresenceItem{})
 			if err := m.Items[len(m.Items)-1].UnmarshalVT(dAtA[iNdEx:postIndex]); err != nil {
 				return err
 			}
@@ -4269,7 +4269,7 @@ func (m *Batch) UnmarshalVT(dAtA []byte) error {
 	}
 	return nil
 }
-func (m *Item) UnmarshalVT(dAtA []byte) error {
+func (m *PresenceItem) UnmarshalVT(dAtA []byte) error {
 	l := len(dAtA)
 	iNdEx := 0
 	for iNdEx < l {
@@ -4292,10 +4292,10 @@ func (m *Item) UnmarshalVT(dAtA []byte) error {
 		fieldNum := int32(wire >> 3)
 		wireType := int(wire & 0x7)
 		if wireType == 4 {
-			return fmt.Errorf("proto: Item: wiretype end group for non-group")
+			return fmt.Errorf("proto: PresenceItem: wiretype end group for non-group")
 		}
 		if fieldNum <= 0 {
-			return fmt.Errorf("proto: Item: illegal tag %d (wire type %d)", fieldNum, wire)
+			return fmt.Errorf("proto: PresenceItem: illegal tag %d (wire type %d)", fieldNum, wire)
 		}
 		switch fieldNum {
 		case 1:

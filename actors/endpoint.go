@@ -1,0 +1,215 @@
+package actors
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"rollcall/cluster"
+	"rollcall/messages"
+	"rollcall/presence"
+	"rollcall/trouter"
+	"rollcall/wheel"
+)
+
+const (
+	// EndpointGrace is how long an endpoint waits for its client to come back.
+	EndpointGrace = 60 * time.Second
+	// PingEvery is how often a connection is asked for a sign of life.
+	PingEvery = 25 * time.Second
+	// SilentAfter is how long a connection may be silent.
+	SilentAfter = 60 * time.Second
+)
+
+// endpoint owns what one client watches and has not acknowledged. It runs on
+// the gateway that holds the connection and outlives it by a grace.
+type endpoint struct {
+	sys     *System
+	key     EndpointKey
+	number  uint32
+	mailbox *cluster.Mailbox
+	ended   chan struct{}  // closed when the endpoint is over
+	lost    atomic.Bool    // updates did not fit into the mailbox
+	viewer  *messages.User // shared by all registrations
+	address trouter.Address
+
+	session string
+	epoch   uint32
+	conn    Conn // nil while there is none
+	since   time.Time
+	leasing bool // the device has published a session that must be kept alive
+	over    bool
+
+	queue   trouter.Queue[*Update]
+	watches []watched // sorted by number
+	asking  asking
+	timer   wheel.Timer
+	beat    time.Time
+}
+
+// watched is one user that the endpoint shows, with the version it was sent
+// last.
+type watched struct {
+	of      *publisher
+	version presence.Version
+}
+
+// Messages of an endpoint to itself.
+type (
+	subscribed struct {
+		watch   *watch // nil: the list as it was when the client connected
+		session string
+		answer  *messages.Subscribed
+		err     error
+	}
+	published struct {
+		epoch  uint32
+		id     uint64
+		answer *messages.Published
+		err    error
+	}
+	endpointTick struct{}
+)
+
+func newEndpoint(s *System, k EndpointKey, number uint32) *endpoint {
+	org := s.policies.of(k.User.Tenant).Org
+	if org == "" {
+		org = DefaultOrg
+	}
+	return &endpoint{
+		sys: s, key: k, number: number, ended: make(chan struct{}),
+		viewer:  messages.FromUser(k.User),
+		address: trouter.Address{Org: org, Tenant: k.User.Tenant.String(), Node: s.node.ID, Endpoint: secret()},
+	}
+}
+
+// DefaultOrg is the organisation in endpoint URLs of tenants that have none.
+const DefaultOrg = "default"
+
+func (e *endpoint) start(m *cluster.Mailbox) {
+	e.mailbox = m
+	m.OnDrained(e.flush)
+	e.timer.Target = e
+}
+
+// Fire is called by the wheel.
+func (e *endpoint) Fire(*wheel.Timer, time.Time) { e.mailbox.PostOwn(endpointTick{}) }
+
+// Receive dispatches. A burst of updates ends in one flush.
+func (e *endpoint) Receive(ctx actor.Context) {
+	if e.over {
+		return
+	}
+	switch m := ctx.Message().(type) {
+	case *Update:
+		e.onUpdate(m)
+	case ack:
+		e.onAck(m)
+	case *publish:
+		e.onPublish(m)
+	case published:
+		e.onPublished(m)
+	case *watch:
+		e.onWatch(m)
+	case subscribed:
+		e.onSubscribed(m)
+	case activity:
+		e.onActivity(m)
+	case *attach:
+		e.onAttach(m)
+	case detach:
+		e.onDetach(m)
+	case bye:
+		e.onBye(m)
+	case endpointTick:
+		e.onTick()
+	case goingAway:
+		e.disconnect(CloseGoingAway)
+	case *actor.Stopping:
+		e.end() // only after a panic: else it is over already
+	}
+}
+
+// mine says whether a message came over the present connection.
+func (e *endpoint) mine(epoch uint32) bool {
+	return epoch == 0 || (epoch == e.epoch && e.conn != nil)
+}
+
+func (e *endpoint) onUpdate(u *Update) {
+	i, ok := e.find(u.of)
+	if !ok {
+		return // no longer watched
+	}
+	e.asking.answered()
+	w := &e.watches[i]
+	if u.Version <= w.version {
+		e.sys.metrics.stale.Inc()
+		return
+	}
+	w.version = u.Version
+	e.queue.Put(trouter.Item[*Update]{
+		Publisher: u.of.number, Version: uint64(u.Version), Size: u.size(), Value: u,
+	}, e.sys.now(), &e.sys.limits)
+}
+
+func (e *endpoint) find(p *publisher) (int, bool) {
+	i, ok := slices.BinarySearchFunc(e.watches, p, func(w watched, p *publisher) int {
+		return int(int64(w.of.number) - int64(p.number))
+	})
+	return i, ok && e.watches[i].of == p
+}
+
+// flush ends a turn: everything the burst has led to leaves in one write.
+func (e *endpoint) flush() {
+	if e.over {
+		return
+	}
+	now := e.sys.now()
+	if e.lost.Swap(false) {
+		e.resync()
+	} else if e.queue.NeedsResync() && e.queue.InFlight() == 0 {
+		e.resync()
+	}
+	e.ask(now)
+	if e.conn == nil {
+		e.arm(now)
+		return
+	}
+	for b, ok := e.queue.Next(now, &e.sys.limits); ok; b, ok = e.queue.Next(now, &e.sys.limits) {
+		e.sys.metrics.batches.Inc()
+		e.sys.metrics.deliveries.Add(float64(len(b.Items)))
+		e.send(b)
+	}
+	e.conn.Flush()
+	e.arm(now)
+}
+
+func (e *endpoint) send(b trouter.Batch[*Update]) {
+	updates := make([]*Update, len(b.Items))
+	for i := range b.Items {
+		updates[i] = b.Items[i].Value
+	}
+	e.conn.SendBatch(b.Seq, updates)
+}
+
+func (e *endpoint) onAck(m ack) {
+	if !e.mine(m.epoch) {
+		return
+	}
+	batches, err := e.queue.Ack(m.seq, e.sys.now())
+	if err != nil {
+		e.disconnect(CloseProtocol)
+		return
+	}
+	now := e.sys.now().UnixNano()
+	for _, b := range batches {
+		e.sys.metrics.acks.Add(float64(len(b.Items)))
+		for i := range b.Items {
+			if at := b.Items[i].Value.received; at > 0 {
+				e.sys.metrics.acknowledged.Observe(float64(now-at) / 1e9)
+			}
+		}
+	}
+}

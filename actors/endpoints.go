@@ -1,0 +1,188 @@
+package actors
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"sync"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"rollcall/cluster"
+	"rollcall/messages"
+	"rollcall/presence"
+	"rollcall/trouter"
+)
+
+// EndpointKey names an endpoint of a user: the id is the client's own, stable
+// over its reconnects.
+type EndpointKey struct {
+	User presence.UserID
+	ID   string
+}
+
+const numberShards = 64
+
+// endpoints finds the endpoint actors of this gateway: by the client's id, by
+// the secret in the endpoint's URL, and by the number that registrations carry.
+// Numbers are never used twice, so that no update can reach a later endpoint.
+type endpoints struct {
+	sys     *System
+	next    atomic.Uint32
+	mu      sync.Mutex
+	byKey   map[EndpointKey]*endpoint
+	byURL   map[string]*endpoint
+	perUser map[presence.UserID]int
+	closed  bool
+
+	numbers [numberShards]numberShard
+}
+
+type numberShard struct {
+	mu sync.RWMutex
+	m  map[uint32]*endpoint
+}
+
+func (t *endpoints) init(s *System) {
+	t.sys = s
+	t.byKey, t.byURL = map[EndpointKey]*endpoint{}, map[string]*endpoint{}
+	t.perUser = map[presence.UserID]int{}
+	for i := range t.numbers {
+		t.numbers[i].m = map[uint32]*endpoint{}
+	}
+}
+
+func (t *endpoints) numbered(n uint32) *endpoint {
+	s := &t.numbers[n%numberShards]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.m[n]
+}
+
+// open returns the endpoint of a key and makes it if there is none.
+func (t *endpoints) open(k EndpointKey) (*endpoint, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, messages.ErrClosing
+	}
+	if e := t.byKey[k]; e != nil {
+		return e, nil
+	}
+	if t.perUser[k.User] >= t.sys.policies.of(k.User.Tenant).Quotas.Endpoints {
+		return nil, messages.ErrEndpoints
+	}
+	e := newEndpoint(t.sys, k, t.next.Add(1))
+	_, err := t.sys.node.SpawnPlain(func(m *cluster.Mailbox) actor.Actor {
+		e.start(m)
+		return e
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.byKey[k], t.byURL[e.address.Endpoint] = e, e
+	t.perUser[k.User]++
+	s := &t.numbers[e.number%numberShards]
+	s.mu.Lock()
+	s.m[e.number] = e
+	s.mu.Unlock()
+	t.sys.metrics.endpoints.Inc()
+	return e, nil
+}
+
+func (t *endpoints) forget(e *endpoint) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.byKey[e.key] != e {
+		return
+	}
+	delete(t.byKey, e.key)
+	delete(t.byURL, e.address.Endpoint)
+	if t.perUser[e.key.User]--; t.perUser[e.key.User] == 0 {
+		delete(t.perUser, e.key.User)
+	}
+	s := &t.numbers[e.number%numberShards]
+	s.mu.Lock()
+	delete(s.m, e.number)
+	s.mu.Unlock()
+	t.sys.metrics.endpoints.Dec()
+}
+
+// closeAll tells every endpoint that the node is going away.
+func (t *endpoints) closeAll() {
+	t.mu.Lock()
+	t.closed = true
+	all := make([]*endpoint, 0, len(t.byKey))
+	for _, e := range t.byKey {
+		all = append(all, e)
+	}
+	t.mu.Unlock()
+	for _, e := range all {
+		e.mailbox.PostOwn(goingAway{})
+	}
+}
+
+// Attach is a client's hello, already authenticated.
+type Attach struct {
+	Key     EndpointKey
+	Device  presence.Device
+	Session string // to resume, or empty
+	Ack     uint64 // last sequence received in that session
+	Conn    Conn
+}
+
+// Attached is the answer to a hello.
+type Attached struct {
+	Address  trouter.Address
+	Session  string
+	Resumed  bool // what was not acknowledged follows; the watches are as they were
+	Watching int  // when resumed
+}
+
+// Attach connects a client to its endpoint, which is made if need be. The
+// endpoint calls Conn.Welcome before anything else. An older connection of the
+// same endpoint is closed as superseded.
+func (s *System) Attach(ctx context.Context, a Attach) (*Link, error) {
+	for {
+		e, err := s.endpoints.open(a.Key)
+		if err != nil {
+			return nil, err
+		}
+		done := make(chan *Link, 1)
+		err = e.mailbox.Post(&attach{Attach: a, done: done})
+		if err == cluster.ErrClosed && ctx.Err() == nil {
+			s.endpoints.forget(e) // it ended just now
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l := <-done:
+			return l, nil
+		case <-e.ended:
+			continue
+		case <-ctx.Done():
+			return nil, messages.ErrTimeout
+		}
+	}
+}
+
+// Endpoint finds a user's endpoint by its address. ErrBadID if there is none on
+// this gateway, also if it is somebody else's.
+func (s *System) Endpoint(u presence.UserID, a trouter.Address) (*Link, error) {
+	s.endpoints.mu.Lock()
+	defer s.endpoints.mu.Unlock()
+	e := s.endpoints.byURL[a.Endpoint]
+	if e == nil || e.key.User != u || e.address != a {
+		return nil, messages.ErrBadID.With("no endpoint of this user has that URL, it may have ended")
+	}
+	return &Link{endpoint: e}, nil
+}
+
+func secret() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}

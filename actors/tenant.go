@@ -1,0 +1,95 @@
+package actors
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+
+	"rollcall/cluster"
+	"rollcall/messages"
+	"rollcall/presence"
+)
+
+// tenant owns one tenant's policy: it is its only writer. Changes follow one
+// another; each is stored, then in force on this node, then answered.
+type tenant struct {
+	sys     *System
+	id      presence.TenantID
+	mailbox *cluster.Mailbox
+	clock   presence.Clock
+	waiting []asked // the first is being stored
+}
+
+type policyStored struct {
+	policy presence.Policy
+	err    error
+}
+
+// Receive dispatches.
+func (t *tenant) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *messages.SetPolicy:
+		if len(t.waiting) >= maxStashed {
+			t.reply(ctx, ctx.Sender(), &messages.PolicySet{Error: messages.StatusOf(messages.ErrOverloaded)})
+			return
+		}
+		t.waiting = append(t.waiting, asked{m, ctx.Sender()})
+		if len(t.waiting) == 1 {
+			t.store(ctx)
+		}
+	case policyStored:
+		t.onStored(ctx, m)
+	case cluster.Idle:
+		if len(t.waiting) == 0 {
+			t.mailbox.CloseIfEmpty()
+		}
+	}
+}
+
+// store begins with the oldest waiting change; bad ones are refused on the way.
+func (t *tenant) store(ctx actor.Context) {
+	for len(t.waiting) > 0 {
+		p, err := t.accept(t.waiting[0].msg.(*messages.SetPolicy))
+		if err == nil {
+			t.sys.store.CommitPolicy(p, func(err error) { t.mailbox.PostOwn(policyStored{p, err}) })
+			return
+		}
+		t.finish(ctx, &messages.PolicySet{Error: messages.StatusOf(err)})
+	}
+}
+
+func (t *tenant) accept(m *messages.SetPolicy) (presence.Policy, error) {
+	p, err := messages.ToPolicy(m.Policy)
+	if err != nil {
+		return p, err
+	}
+	p.Tenant = t.id
+	if err := p.Check(); err != nil {
+		return p, messages.ErrBadRequest.With(err.Error())
+	}
+	t.clock.Observe(t.sys.policies.of(t.id).Version)
+	p.Version = t.clock.Next(t.sys.now())
+	return p, nil
+}
+
+func (t *tenant) onStored(ctx actor.Context, m policyStored) {
+	if m.err != nil {
+		t.finish(ctx, &messages.PolicySet{Error: messages.StatusOf(storeError(m.err))})
+		t.store(ctx)
+		return
+	}
+	t.sys.policies.put(m.policy)
+	t.sys.node.Each(cluster.UserKind, &messages.Recheck{Tenant: t.id[:]})
+	wire, err := messages.FromPolicy(m.policy)
+	t.finish(ctx, &messages.PolicySet{Policy: wire, Error: messages.StatusOf(err)})
+	t.store(ctx)
+}
+
+func (t *tenant) finish(ctx actor.Context, a *messages.PolicySet) {
+	t.reply(ctx, t.waiting[0].sender, a)
+	t.waiting = t.waiting[1:]
+}
+
+func (t *tenant) reply(ctx actor.Context, to *actor.PID, a *messages.PolicySet) {
+	if to != nil {
+		ctx.Send(to, a)
+	}
+}

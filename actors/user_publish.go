@@ -1,0 +1,221 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"rollcall/limit"
+	"rollcall/messages"
+	"rollcall/persistence"
+	"rollcall/presence"
+)
+
+// LeaseTime is how long a client's session lives after it was last heard of. A
+// connected client renews it well before.
+const LeaseTime = 60 * time.Second
+
+// keepCleared is how long an ended element stays in the record so that no older
+// copy of it can come back.
+const keepCleared = 24 * time.Hour
+
+// flight is one commit and everybody who waits for it. While one is under way
+// the next collects: a burst of publishes of one user is one write.
+type flight struct {
+	waiters   []waiter
+	blocks    []presence.Element
+	state     presence.State
+	version   presence.Version
+	announced bool
+	received  int64 // unix ns of the oldest publish in it
+}
+
+type waiter struct {
+	sender   *actor.PID
+	received int64
+}
+
+// onPublish merges what a source says. The answer comes when it is stored.
+func (u *user) onPublish(ctx actor.Context, m *messages.Publish, sender *actor.PID) {
+	now := u.sys.now()
+	ms, err := mutations(m)
+	if err == nil {
+		err = u.admit(ms, m.Device, now)
+	}
+	var changed []presence.Element
+	if err == nil {
+		stamp := presence.Stamp{Version: u.clock.Next(now), Node: u.sys.seed}
+		changed, err = u.record.Apply(ms, stamp, now)
+	}
+	if err != nil {
+		u.answer(ctx, sender, &messages.Published{Error: messages.StatusOf(storeError(err))})
+		return
+	}
+	w := waiter{sender, m.Received}
+	switch {
+	case len(changed) > 0:
+		u.commit(&flight{waiters: []waiter{w}, blocks: blocksOf(changed), received: m.Received})
+	case u.next != nil:
+		u.next.waiters = append(u.next.waiters, w)
+	case u.flight != nil:
+		u.flight.waiters = append(u.flight.waiters, w)
+	default:
+		u.answer(ctx, sender, &messages.Published{Version: uint64(u.version), State: messages.FromState(u.state)})
+	}
+	u.settle(now)
+}
+
+func mutations(m *messages.Publish) ([]presence.Mutation, error) {
+	ms := make([]presence.Mutation, len(m.Mutations))
+	for i, x := range m.Mutations {
+		var err error
+		if ms[i], err = messages.ToMutation(x); err != nil {
+			return nil, err
+		}
+	}
+	return ms, nil
+}
+
+func blocksOf(changed []presence.Element) (blocks []presence.Element) {
+	for _, e := range changed {
+		if kind, _ := e.Key.Split(); kind == presence.KindBlock {
+			blocks = append(blocks, e)
+		}
+	}
+	return blocks
+}
+
+// commit stores the record as it is now, or joins the write that follows the
+// one under way.
+func (u *user) commit(f *flight) {
+	if u.flight != nil {
+		if u.next == nil {
+			u.next = f
+			return
+		}
+		u.next.waiters = append(u.next.waiters, f.waiters...)
+		u.next.blocks = append(u.next.blocks, f.blocks...)
+		return
+	}
+	now := u.sys.now()
+	u.record.Compact(now, keepCleared)
+	state, next := presence.Aggregate(&u.record, now, u.rules().Rules)
+	f.state, f.version = state, u.version
+	if f.announced = state.Visible(u.state); f.announced || u.version == 0 {
+		f.version = u.clock.Next(now)
+	}
+	u.flight = f
+	u.sys.store.Commit(persistence.Commit{
+		User: u.id, Record: &u.record, State: state, Version: f.version,
+		Announced: f.announced, Wake: next, Blocks: f.blocks,
+	}, func(err error) { u.mailbox.PostOwn(committed{err}) })
+}
+
+// onCommitted answers, then fans out, then starts the write that waited.
+func (u *user) onCommitted(ctx actor.Context, m committed) {
+	f := u.flight
+	u.flight = nil
+	if m.err != nil {
+		u.undo(ctx, f, m.err)
+		return
+	}
+	u.state, u.version = f.state, f.version
+	u.acknowledge(ctx, f)
+	if f.announced {
+		u.sys.metrics.visible.Inc()
+		u.announce(f.received)
+	}
+	if len(f.blocks) > 0 {
+		u.recheck()
+	}
+	if next := u.next; next != nil {
+		u.next = nil
+		u.commit(next)
+	}
+	u.settle(u.sys.now())
+}
+
+func (u *user) acknowledge(ctx actor.Context, f *flight) {
+	if len(f.waiters) == 0 {
+		return
+	}
+	a := &messages.Published{Version: uint64(f.version), State: messages.FromState(f.state)}
+	now := u.sys.now()
+	for _, w := range f.waiters {
+		u.sys.metrics.publishes.Inc()
+		if w.received > 0 {
+			u.sys.metrics.committed.Observe(now.Sub(time.Unix(0, w.received)).Seconds())
+		}
+		u.answer(ctx, w.sender, a)
+	}
+}
+
+// undo refuses everybody whose change is not stored and reads the record again:
+// what the store has is the truth.
+func (u *user) undo(ctx actor.Context, f *flight, err error) {
+	u.sys.metrics.storeErrors.Inc()
+	waiters := f.waiters
+	if u.next != nil {
+		waiters = append(waiters, u.next.waiters...)
+		u.next = nil
+	}
+	refusal := &messages.Published{Error: messages.StatusOf(storeError(err))}
+	for _, w := range waiters {
+		u.answer(ctx, w.sender, refusal)
+	}
+	u.sys.wheel.Stop(&u.timer)
+	u.load()
+}
+
+func (u *user) answer(ctx actor.Context, to *actor.PID, msg any) {
+	if to != nil {
+		ctx.Send(to, msg)
+	}
+}
+
+// deviceRate limits one device or application; a user has few of them.
+type deviceRate struct {
+	name   string
+	bucket limit.Bucket
+}
+
+// maxDevices bounds the limiters kept per user; the one longest unused goes.
+const maxDevices = 32
+
+// admit applies the publish rates of the tenant. What keeps a session alive is
+// not counted: its own timer bounds it.
+func (u *user) admit(ms []presence.Mutation, device string, now time.Time) error {
+	counts := false
+	for i := range ms {
+		counts = counts || (ms[i].Op != presence.Lease && ms[i].Op != presence.Touch)
+	}
+	if !counts {
+		return nil
+	}
+	q := &u.rules().Quotas
+	if ok, wait := u.device(device).Take(now, perMinute(q.DevicePublish)); !ok {
+		return messages.ErrPublishRate.After(wait)
+	}
+	if ok, wait := u.rate.Take(now, perMinute(q.UserPublish)); !ok {
+		return messages.ErrPublishRate.After(wait)
+	}
+	return nil
+}
+
+func perMinute(r presence.Rate) limit.Rate {
+	return limit.Rate{Count: r.PerMinute, Per: time.Minute, Burst: r.Burst}
+}
+
+func (u *user) device(name string) *limit.Bucket {
+	for i := range u.devices {
+		if u.devices[i].name == name {
+			return &u.devices[i].bucket
+		}
+	}
+	if len(u.devices) == maxDevices {
+		copy(u.devices, u.devices[1:])
+		u.devices = u.devices[:maxDevices-1]
+	}
+	u.devices = append(u.devices, deviceRate{name: name})
+	return &u.devices[len(u.devices)-1].bucket
+}

@@ -1,0 +1,153 @@
+package actors
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"rollcall/messages"
+	"rollcall/presence"
+)
+
+// WatchLease is how long the durable list of an endpoint outlives its last
+// connection; a connected endpoint renews it.
+const WatchLease = 24 * time.Hour
+
+// renewWatch is the rest of a lease at which reading a list renews it.
+const renewWatch = WatchLease - 6*time.Hour
+
+// subscription is one change of an endpoint's list on its way through the
+// store. Changes of one endpoint follow one another.
+type subscription struct {
+	req    *messages.Subscribe
+	sender *actor.PID
+	answer *messages.Subscribed
+}
+
+type (
+	watchLoaded struct {
+		endpoint string
+		element  presence.Element
+		found    bool
+		err      error
+	}
+	watchCommitted struct {
+		endpoint string
+		err      error
+	}
+)
+
+// onSubscribe reads the list of one of this user's endpoints, changes it and
+// stores it. The list is not kept in memory: the endpoint holds what it needs.
+func (u *user) onSubscribe(ctx actor.Context, m *messages.Subscribe, sender *actor.PID) {
+	if len(u.subs) >= maxStashed {
+		u.refuse(ctx, asked{m, sender}, messages.ErrOverloaded)
+		return
+	}
+	busy := u.subOf(m.Endpoint) >= 0
+	u.subs = append(u.subs, subscription{req: m, sender: sender})
+	if !busy {
+		u.loadWatch(m.Endpoint)
+	}
+}
+
+func (u *user) loadWatch(endpoint string) {
+	u.sys.store.LoadWatch(u.id, endpoint, func(e presence.Element, found bool, err error) {
+		u.mailbox.PostOwn(watchLoaded{endpoint, e, found, err})
+	})
+}
+
+// subOf is the index of the oldest change of an endpoint under way, -1 if none.
+func (u *user) subOf(endpoint string) int {
+	return slices.IndexFunc(u.subs, func(s subscription) bool { return s.req.Endpoint == endpoint })
+}
+
+func (u *user) onWatchLoaded(ctx actor.Context, m watchLoaded) {
+	s := &u.subs[u.subOf(m.endpoint)]
+	if m.err != nil {
+		u.endSubscribe(ctx, m.endpoint, &messages.Subscribed{Error: messages.StatusOf(storeError(m.err))})
+		return
+	}
+	now := u.sys.now()
+	var old []presence.UserID
+	if w, ok := m.element.Value.(presence.Watch); ok && m.found && m.element.Live(now) {
+		old = w.Targets
+	}
+	targets, refused, err := change(old, s.req, u.rules().Quotas.WatchesPerEndpoint)
+	if err != nil {
+		u.endSubscribe(ctx, m.endpoint, &messages.Subscribed{Error: messages.StatusOf(err)})
+		return
+	}
+	s.answer = &messages.Subscribed{Targets: messages.FromUsers(targets), Refused: messages.FromUsers(refused)}
+	fresh := m.element.Expires-now.UnixMilli() > renewWatch.Milliseconds()
+	if slices.Equal(old, targets) && (len(targets) == 0 || fresh) && !s.req.End {
+		u.endSubscribe(ctx, m.endpoint, s.answer)
+		return
+	}
+	u.clock.Observe(m.element.Stamp.Version)
+	e := presence.Element{
+		Key: presence.WatchKey(m.endpoint), Expires: now.Add(WatchLease).UnixMilli(),
+		Stamp: presence.Stamp{Version: u.clock.Next(now), Node: u.sys.seed},
+	}
+	if !s.req.End && len(targets) > 0 {
+		e.Value = presence.Watch{Targets: targets}
+	}
+	u.sys.store.CommitWatch(u.id, e, func(err error) {
+		u.mailbox.PostOwn(watchCommitted{m.endpoint, err})
+	})
+}
+
+func (u *user) onWatchCommitted(ctx actor.Context, m watchCommitted) {
+	a := u.subs[u.subOf(m.endpoint)].answer
+	if m.err != nil {
+		a = &messages.Subscribed{Error: messages.StatusOf(storeError(m.err))}
+	}
+	u.endSubscribe(ctx, m.endpoint, a)
+}
+
+// endSubscribe answers the oldest change of an endpoint and starts the next.
+func (u *user) endSubscribe(ctx actor.Context, endpoint string, a *messages.Subscribed) {
+	i := u.subOf(endpoint)
+	u.answer(ctx, u.subs[i].sender, a)
+	u.subs = slices.Delete(u.subs, i, i+1)
+	if len(u.subs) == 0 {
+		u.subs = nil
+	}
+	if u.subOf(endpoint) >= 0 {
+		u.loadWatch(endpoint)
+	}
+}
+
+// change applies a request to a sorted list. What does not fit under the limit
+// is refused, in the order asked; the rest is accepted.
+func change(old []presence.UserID, req *messages.Subscribe, limit int) (list, refused []presence.UserID, err error) {
+	add, err := messages.ToUsers(req.Add)
+	if err != nil {
+		return nil, nil, err
+	}
+	remove, err := messages.ToUsers(req.Remove)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !req.Replace {
+		list = slices.Clone(old)
+	}
+	for _, t := range remove {
+		if i, ok := slices.BinarySearchFunc(list, t, presence.UserID.Compare); ok {
+			list = slices.Delete(list, i, i+1)
+		}
+	}
+	for _, t := range add {
+		i, ok := slices.BinarySearchFunc(list, t, presence.UserID.Compare)
+		if ok {
+			continue
+		}
+		if len(list) >= limit {
+			refused = append(refused, t)
+			continue
+		}
+		list = slices.Insert(list, i, t)
+	}
+	return list, refused, nil
+}

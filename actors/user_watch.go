@@ -1,0 +1,272 @@
+package actors
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"rollcall/messages"
+	"rollcall/presence"
+)
+
+// group is the live endpoints of one gateway that show this user, sorted by
+// endpoint. It is soft state: gateways register again when it is lost.
+type group struct {
+	gateway  string
+	watchers []watcher
+}
+
+// watcher is kept small: a user with thousands of them is normal. The viewer is
+// shared by all registrations of its endpoint.
+type watcher struct {
+	viewer   *messages.User
+	endpoint uint32
+	view     presence.View
+}
+
+// onRegister decides what the viewer may see and sends a snapshot unless the
+// endpoint has it. A gateway that knows a newer version than this owner raises
+// the clock, so that no client ever sees a version go back.
+func (u *user) onRegister(m *messages.Register) {
+	now := u.sys.now()
+	g := u.group(m.Gateway)
+	i, known := g.find(m.Endpoint)
+	if !known {
+		if u.watchers() >= u.rules().Quotas.Watchers {
+			u.sys.metrics.publisherFull.Inc()
+			u.send(m.Gateway, m.Endpoint, u.clock.Next(now), presence.State{})
+			return
+		}
+		g.watchers = slices.Insert(g.watchers, i, watcher{})
+	}
+	w := &g.watchers[i]
+	*w = watcher{viewer: m.Viewer, endpoint: m.Endpoint, view: u.decide(m.Viewer)}
+	have := presence.Version(m.Have)
+	switch {
+	case w.view == presence.Full && have == u.version && have != 0:
+		return
+	case w.view == presence.Full && have < u.version:
+		u.send(m.Gateway, m.Endpoint, u.version, u.state.Public())
+	default:
+		if err := u.clock.Accept(have, now); err != nil {
+			u.sys.metrics.clockAhead.Inc()
+		}
+		u.send(m.Gateway, m.Endpoint, u.clock.Next(now), u.seen(w.view))
+	}
+}
+
+func (u *user) onUnregister(m *messages.Unregister) {
+	for i := range u.watching {
+		g := &u.watching[i]
+		if g.gateway != m.Gateway {
+			continue
+		}
+		if at, ok := g.find(m.Endpoint); ok {
+			g.watchers = slices.Delete(g.watchers, at, at+1)
+		}
+		if len(g.watchers) == 0 {
+			u.watching = slices.Delete(u.watching, i, i+1)
+		}
+		return
+	}
+}
+
+// onRecheck follows a changed policy: its times may move the state, its trust
+// may show or hide it. Without a tenant it only settles what time has changed.
+func (u *user) onRecheck(m *messages.Recheck) {
+	if len(m.Tenant) > 0 {
+		u.recheck()
+	}
+	u.settle(u.sys.now())
+}
+
+// recheck decides again for every watcher and tells those for whom the answer
+// is another one.
+func (u *user) recheck() {
+	now := u.sys.now()
+	for i := range u.watching {
+		g := &u.watching[i]
+		for j := range g.watchers {
+			w := &g.watchers[j]
+			if view := u.decide(w.viewer); view != w.view {
+				w.view = view
+				u.send(g.gateway, w.endpoint, u.clock.Next(now), u.seen(view))
+			}
+		}
+	}
+}
+
+// decide applies the tenants' policies and this user's blocks.
+func (u *user) decide(viewer *messages.User) presence.View {
+	v := viewerID(viewer)
+	if v == u.id {
+		return presence.Full
+	}
+	e, ok := u.record.Get(presence.BlockKey(v))
+	blocked := ok && e.Live(u.sys.now())
+	p := &u.sys.policies
+	return presence.Decide(v, u.id, p.of(v.Tenant).trust, p.of(u.id.Tenant).trust, blocked)
+}
+
+// viewerID reads a viewer that the front end has made from a token.
+func viewerID(m *messages.User) (id presence.UserID) {
+	copy(id.Tenant[:], m.GetTenant())
+	id.MRI = m.GetMri()
+	return id
+}
+
+// seen is the committed state as a viewer may see it; a user nobody has stored
+// anything about is offline.
+func (u *user) seen(v presence.View) presence.State {
+	state := u.state
+	if u.version == 0 {
+		state, _ = presence.Aggregate(&u.record, u.sys.now(), u.rules().Rules)
+	}
+	return state.Public().Seen(v)
+}
+
+func (u *user) onRead(ctx actor.Context, m *messages.Read, sender *actor.PID) {
+	a := &messages.Presence{User: messages.FromUser(u.id), Version: uint64(u.version)}
+	view := u.decide(m.Viewer)
+	state := u.seen(view)
+	if viewerID(m.Viewer) == u.id && u.version != 0 {
+		state, _ = presence.Aggregate(&u.record, u.sys.now(), u.rules().Rules)
+		if state.Visible(u.state) {
+			state = u.state
+		}
+	}
+	if view != presence.Full {
+		a.Version = 0 // a version would tell when somebody hidden changed
+	}
+	a.State = messages.FromState(state)
+	u.answer(ctx, sender, a)
+}
+
+func (u *user) onListBlocks(ctx actor.Context, sender *actor.PID) {
+	a := &messages.Blocks{}
+	now := u.sys.now()
+	for _, e := range u.record.Kind(presence.KindBlock) {
+		_, rest := e.Key.Split()
+		if blocked, err := presence.ParseTarget(rest, u.id.Tenant); err == nil && e.Live(now) {
+			a.Users = append(a.Users, messages.FromUser(blocked))
+		}
+	}
+	u.answer(ctx, sender, a)
+}
+
+// send gives one endpoint one state.
+func (u *user) send(gateway string, endpoint uint32, v presence.Version, s presence.State) {
+	u.sys.deliver(gateway, &Update{Publisher: u.id, Version: v, State: s}, []uint32{endpoint})
+}
+
+func (u *user) group(gateway string) *group {
+	for i := range u.watching {
+		if u.watching[i].gateway == gateway {
+			return &u.watching[i]
+		}
+	}
+	u.watching = append(u.watching, group{gateway: gateway})
+	return &u.watching[len(u.watching)-1]
+}
+
+func (g *group) find(endpoint uint32) (int, bool) {
+	return slices.BinarySearchFunc(g.watchers, endpoint, func(w watcher, e uint32) int {
+		return int(int64(w.endpoint) - int64(e))
+	})
+}
+
+func (u *user) watchers() (n int) {
+	for i := range u.watching {
+		n += len(u.watching[i].watchers)
+	}
+	return n
+}
+
+// fanOut sends the committed state to everybody who may see it: one update per
+// gateway, whatever the number of its endpoints.
+func (u *user) fanOut(received int64) {
+	up := &Update{Publisher: u.id, Version: u.version, State: u.state.Public(), received: received}
+	for i := range u.watching {
+		g := &u.watching[i]
+		to := make([]uint32, 0, len(g.watchers))
+		for j := range g.watchers {
+			if g.watchers[j].view == presence.Full {
+				to = append(to, g.watchers[j].endpoint)
+			}
+		}
+		if len(to) > 0 {
+			u.sys.deliver(g.gateway, up, to)
+		}
+	}
+}
+
+// pacing holds back the announcements of a user that changes all the time.
+type pacing struct {
+	paceTimer
+	tokens   paceBucket
+	held     bool
+	received int64
+	urgent   bool // an urgent state went out ahead of its turn
+}
+
+// announce fans out at once unless the user has changed too often; then the
+// newest state goes out when its turn comes. A call or do-not-disturb that
+// comes up in the meantime does not wait.
+func (u *user) announce(received int64) {
+	if len(u.watching) == 0 {
+		return
+	}
+	every := u.interval()
+	if every == 0 {
+		u.fanOut(received)
+		return
+	}
+	if u.pace == nil {
+		u.pace = newPacing(u.mailbox)
+	}
+	p := u.pace
+	ok, wait := p.tokens.take(u.sys.now(), every)
+	if !ok && !p.urgent && urgent(u.state) {
+		p.urgent, ok = true, true
+	}
+	if ok {
+		u.fanOut(received)
+		return
+	}
+	if !p.held {
+		p.held, p.received = true, received
+		u.sys.wheel.Schedule(&p.timer, u.sys.now().Add(wait))
+	}
+}
+
+func (u *user) onPaceTick() {
+	p := u.pace
+	p.held, p.urgent = false, false
+	if ok, wait := p.tokens.take(u.sys.now(), u.interval()); !ok {
+		p.held = true
+		u.sys.wheel.Schedule(&p.timer, u.sys.now().Add(wait))
+		return
+	}
+	u.fanOut(p.received)
+}
+
+// slowInterval is the least time between two fan-outs of a user with very many
+// watchers.
+const slowInterval = 5 * time.Second
+
+func (u *user) interval() time.Duration {
+	p := u.rules()
+	if u.watchers() >= p.Quotas.CoalesceAt {
+		return max(p.ChangeInterval, slowInterval)
+	}
+	return p.ChangeInterval
+}
+
+func urgent(s presence.State) bool {
+	switch s.Activity {
+	case presence.ActInACall, presence.ActInAConferenceCall, presence.ActPresenting:
+		return true
+	}
+	return s.Availability == presence.DoNotDisturb
+}
