@@ -44,7 +44,7 @@ func (b *Bucket) Take(now time.Time, rate Rate) (ok bool, retryAfter time.Durati
 		return false, Never
 	}
 	cost := (int64(rate.Per)-1)/int64(rate.Count) + 1
-	room := cost * min(int64(rate.Burst), math.MaxInt64/2/cost)
+	room := cost * min(int64(rate.Burst), math.MaxInt64/cost)
 	debt := min(b.settle(now.UnixNano()), room)
 	if debt > room-cost {
 		return false, time.Duration(debt - (room - cost))
