@@ -23,7 +23,8 @@ func Aggregate(r *Record, now time.Time, rules Rules) (s State, next time.Time) 
 	if rules == (Rules{}) {
 		rules = DefaultRules
 	}
-	v := view{rec: r, rules: rules, ms: now.UnixMilli()}
+	v := viewOf(r, rules)
+	v.ms = now.UnixMilli()
 	s = v.state()
 	for v.ms = v.boundary(); v.ms != math.MaxInt64; v.ms = v.boundary() {
 		if v.state() != s {
@@ -33,11 +34,24 @@ func Aggregate(r *Record, now time.Time, rules Rules) (s State, next time.Time) 
 	return s, time.Time{}
 }
 
-// view is a record seen at one millisecond.
+// view is what Aggregate reads of a record, seen at one millisecond. Watches and
+// blocks may be many and are not in it.
 type view struct {
-	rec   *Record
-	rules Rules
-	ms    int64
+	sessions, calls, locations []Element
+	preferred, note, calendar  Element
+	rules                      Rules
+	ms                         int64
+}
+
+func viewOf(r *Record, rules Rules) view {
+	v := view{
+		sessions: r.Kind(KindSession), calls: r.Kind(KindCall), locations: r.Kind(KindLocation),
+		rules: rules,
+	}
+	v.preferred, _ = r.Get(PreferredKey)
+	v.note, _ = r.Get(NoteKey)
+	v.calendar, _ = r.Get(CalendarKey)
+	return v
 }
 
 // shown is an availability with its detail, ordered by rank.
@@ -76,10 +90,10 @@ func rank(ranks []uint8, n uint8) uint8 {
 
 func (v *view) state() State {
 	var s State
-	v.note(&s)
-	v.location(&s)
-	v.outOfOffice(&s)
-	best, live := v.sessions(&s)
+	v.fillNote(&s)
+	v.fillLocation(&s)
+	v.fillOutOfOffice(&s)
+	best, live := v.best(&s)
 	if !live {
 		s.Availability, s.Activity = Offline, ActOffline
 		if s.OutOfOffice {
@@ -87,7 +101,7 @@ func (v *view) state() State {
 		}
 		return s
 	}
-	if p, ok := v.preferred(&s); ok {
+	if p, ok := v.forced(&s); ok {
 		best = p
 	} else {
 		best = v.busier(best)
@@ -99,11 +113,11 @@ func (v *view) state() State {
 	return s
 }
 
-// sessions finds the live session that ranks highest and fills in the device
+// best finds the live session that ranks highest and fills in the device
 // behind it; of equals the one active last, then the greater device.
-func (v *view) sessions(s *State) (best shown, live bool) {
+func (v *view) best(s *State) (best shown, live bool) {
 	var bestActive int64
-	for _, e := range v.rec.Kind(KindSession) {
+	for _, e := range v.sessions {
 		one, ok := e.Value.(Session)
 		if !ok || !e.liveAt(v.ms) {
 			continue
@@ -134,13 +148,12 @@ func (v *view) fade(s Session) shown {
 	return shown{s.Availability, s.Activity}
 }
 
-func (v *view) preferred(s *State) (shown, bool) {
-	e, _ := v.rec.Get(PreferredKey)
-	p, ok := e.Value.(Preferred)
-	if !ok || !e.liveAt(v.ms) {
+func (v *view) forced(s *State) (shown, bool) {
+	p, ok := v.preferred.Value.(Preferred)
+	if !ok || !v.preferred.liveAt(v.ms) {
 		return shown{}, false
 	}
-	s.Forced, s.ForcedUntil = true, e.Expires
+	s.Forced, s.ForcedUntil = true, v.preferred.Expires
 	return shown{p.Availability, p.Activity}, true
 }
 
@@ -149,7 +162,7 @@ func (v *view) preferred(s *State) (shown, bool) {
 // is activity by itself.
 func (v *view) busier(best shown) shown {
 	active := best.availability == Available || best.availability == Busy || best.availability == DoNotDisturb
-	for _, e := range v.rec.Kind(KindCall) {
+	for _, e := range v.calls {
 		if c, ok := e.Value.(Call); ok && e.liveAt(v.ms) {
 			best = higher(best, c.shown())
 		}
@@ -188,17 +201,16 @@ func (c Call) shown() shown {
 func (e Entry) runs(ms int64) bool { return e.Start <= ms && ms < e.End }
 
 func (v *view) entries() []Entry {
-	e, _ := v.rec.Get(CalendarKey)
-	c, ok := e.Value.(Calendar)
-	if !ok || !e.liveAt(v.ms) {
+	c, ok := v.calendar.Value.(Calendar)
+	if !ok || !v.calendar.liveAt(v.ms) {
 		return nil
 	}
 	return c.Entries
 }
 
-// outOfOffice takes the message of the running entry that has one and started
+// fillOutOfOffice takes the message of the running entry that has one and started
 // last.
-func (v *view) outOfOffice(s *State) {
+func (v *view) fillOutOfOffice(s *State) {
 	var best Entry
 	for _, e := range v.entries() {
 		if e.Kind != OutOfOffice || !e.runs(v.ms) {
@@ -213,23 +225,25 @@ func (v *view) outOfOffice(s *State) {
 	s.OutOfOfficeMessage = best.Message
 }
 
-func (v *view) note(s *State) {
-	e, _ := v.rec.Get(NoteKey)
-	if n, ok := e.Value.(Note); ok && e.liveAt(v.ms) {
+func (v *view) fillNote(s *State) {
+	if n, ok := v.note.Value.(Note); ok && v.note.liveAt(v.ms) {
 		s.Note = n
 	}
 }
 
-// location takes the first layer that has a live value.
-func (v *view) location(s *State) {
-	if len(v.rec.Kind(KindLocation)) == 0 {
-		return
-	}
-	for i, l := range layers {
-		e, _ := v.rec.Get(LocationKey(Layer(i)))
-		if at, ok := e.Value.(Location); ok && e.liveAt(v.ms) {
-			s.Location, s.LocationSource = at, l.source
-			return
+// fillLocation takes the first layer that has a live value.
+func (v *view) fillLocation(s *State) {
+	first := len(layers)
+	for _, e := range v.locations {
+		at, ok := e.Value.(Location)
+		if !ok || !e.liveAt(v.ms) {
+			continue
+		}
+		for i := range first {
+			if _, name := e.Key.Split(); name == layers[i].name {
+				first, s.Location, s.LocationSource = i, at, layers[i].source
+				break
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -213,6 +214,29 @@ func TestCommittedElementsRebuildTheRecord(t *testing.T) {
 			}
 			if !cmp.Equal(r, e) {
 				t.Fatalf("replica has %v, owner %v", r, e)
+			}
+		}
+	})
+}
+
+func TestKindTakesOnlyItsOwn(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var r Record
+		for _, k := range rapid.SliceOf(rapid.StringMatching(`(session|sessio|call)?[ -0a]{0,3}`)).Draw(t, "keys") {
+			r.Merge(Element{Key: Key(k)})
+		}
+		for _, kind := range []string{"session", "sessio", "call", "note"} {
+			if _, once := r.Get(Key(kind)); once {
+				continue
+			}
+			var want []Element
+			for _, e := range r.Elements() {
+				if strings.HasPrefix(string(e.Key), kind+"/") {
+					want = append(want, e)
+				}
+			}
+			if got := r.Kind(kind); len(got) != len(want) || len(got) > 0 && got[0].Key != want[0].Key {
+				t.Fatalf("%s: %v, want %v", kind, got, want)
 			}
 		}
 	})

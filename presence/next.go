@@ -6,7 +6,7 @@ import "math"
 // calendar entry could change the state; MaxInt64 when there is none.
 func (v *view) boundary() int64 {
 	b := bound{after: v.ms, first: math.MaxInt64}
-	for _, e := range v.rec.Kind(KindSession) {
+	for _, e := range v.sessions {
 		s, ok := e.Value.(Session)
 		if !ok || !e.liveAt(v.ms) {
 			continue
@@ -17,13 +17,15 @@ func (v *view) boundary() int64 {
 			b.add(later(s.LastActive, v.rules.AwayAfter))
 		}
 	}
-	for _, kind := range [...]string{KindPreferred, KindNote, KindCalendar, KindCall, KindLocation} {
-		for _, e := range v.rec.Kind(kind) {
-			if e.liveAt(v.ms) {
-				b.expiry(e)
-			}
-		}
+	for _, e := range v.calls {
+		b.expiry(e)
 	}
+	for _, e := range v.locations {
+		b.expiry(e)
+	}
+	b.expiry(v.preferred)
+	b.expiry(v.note)
+	b.expiry(v.calendar)
 	for _, e := range v.entries() {
 		if e.Start < e.End {
 			b.add(e.Start)
@@ -43,7 +45,7 @@ func (b *bound) add(ms int64) {
 }
 
 func (b *bound) expiry(e Element) {
-	if e.Expires != 0 {
+	if e.Value != nil && e.Expires != 0 {
 		b.add(e.Expires)
 	}
 }

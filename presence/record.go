@@ -2,6 +2,7 @@ package presence
 
 import (
 	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -29,15 +30,18 @@ func (r *Record) Get(k Key) (Element, bool) {
 // The slice is the record's own: read only, and valid until the next change.
 func (r *Record) Elements() []Element { return r.elements }
 
-// Kind returns the part of Elements that is of one kind.
+// Kind returns the part of Elements that is of one kind. It builds no string:
+// Aggregate calls it for every kind it reads.
 func (r *Record) Kind(kind string) []Element {
-	if i, ok := r.find(Key(kind)); ok {
-		return r.elements[i : i+1]
+	lo, once := r.find(Key(kind))
+	if once {
+		return r.elements[lo : lo+1]
 	}
-	prefix := kind + "/"
-	lo, _ := slices.BinarySearchFunc(r.elements, prefix, compareKey)
+	for lo < len(r.elements) && before(r.elements[lo].Key, kind) {
+		lo++
+	}
 	hi := lo
-	for hi < len(r.elements) && strings.HasPrefix(string(r.elements[hi].Key), prefix) {
+	for hi < len(r.elements) && under(r.elements[hi].Key, kind) {
 		hi++
 	}
 	return r.elements[lo:hi]
@@ -117,10 +121,19 @@ func (r *Record) GraceLeases(until int64) {
 }
 
 func (r *Record) find(k Key) (int, bool) {
-	return slices.BinarySearchFunc(r.elements, string(k), compareKey)
+	i := sort.Search(len(r.elements), func(i int) bool { return r.elements[i].Key >= k })
+	return i, i < len(r.elements) && r.elements[i].Key == k
 }
 
-func compareKey(e Element, key string) int { return strings.Compare(string(e.Key), key) }
+// before tells whether k, which is not less than kind, still sorts before every
+// key of kind that has an id.
+func before(k Key, kind string) bool {
+	return strings.HasPrefix(string(k), kind) && k[len(kind)] < '/'
+}
+
+func under(k Key, kind string) bool {
+	return len(k) > len(kind) && k[len(kind)] == '/' && string(k[:len(kind)]) == kind
+}
 
 func fixed(k Key) bool {
 	kind, _ := k.Split()
