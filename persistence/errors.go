@@ -55,8 +55,9 @@ func (e *RefusedError) Error() string {
 func (e *RefusedError) Unwrap() error { return e.Err }
 
 const (
-	remedyReset = "start once with --reset-data to move it aside and begin empty, or restore it from a copy"
-	remedyDir   = "name another directory with --data"
+	remedyReset  = "start once with --reset-data to move it aside and begin empty, or restore it from a copy"
+	remedyFormat = "use the version of Rollcall that wrote it"
+	remedyDir    = "name another directory with --data"
 )
 
 func refuse(dir string, reason error, remedy, format string, args ...any) error {

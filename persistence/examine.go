@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"encoding/binary"
 	"errors"
 	"os"
 	"path/filepath"
@@ -32,7 +33,33 @@ func examine(cfg *Config) (identity, error) {
 	if err != nil {
 		return id, refuse(cfg.Dir, ErrAccess, remedyDir, "%v", err)
 	}
-	return id, verify(cfg, filepath.Join(cfg.Dir, badgerDir))
+	inside, err := verify(cfg, filepath.Join(cfg.Dir, badgerDir))
+	if err != nil {
+		return id, err
+	}
+	return id, compare(cfg.Dir, id, inside)
+}
+
+// compare holds the identity inside the store against the file's.
+func compare(dir string, id identity, inside []byte) error {
+	if inside == nil {
+		if id.Complete {
+			return refuse(dir, ErrIdentity, remedyReset, "the store inside holds no identity")
+		}
+		return nil
+	}
+	payload, err := unseal(identityKey(), inside)
+	if err != nil || len(payload) != 12 {
+		return refuse(dir, ErrDamaged, remedyReset, "the identity inside does not match its checksum")
+	}
+	if format := binary.BigEndian.Uint32(payload); format != formatVersion {
+		return refuse(dir, ErrFormat, remedyFormat, "format %d inside, this version knows %d", format, formatVersion)
+	}
+	if node := binary.BigEndian.Uint64(payload[4:]); node != id.Node {
+		return refuse(dir, ErrMismatch, remedyReset,
+			"the file says node %016x, the store inside %016x", id.Node, node)
+	}
+	return nil
 }
 
 // entries lists the directory without what file systems and our own half

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -38,6 +39,13 @@ func (id identity) checksum() uint32 {
 		id.Format, id.Node, id.Created.UnixNano(), id.Complete), castagnoli)
 }
 
+// text is the only content of the file that is accepted for id.
+func (id identity) text() ([]byte, error) {
+	id.Sum = id.checksum()
+	text, err := json.Marshal(id)
+	return append(text, '\n'), err
+}
+
 func newIdentity(now time.Time) (identity, error) {
 	id := identity{Format: formatVersion, Created: now.UTC().Truncate(time.Second)}
 	for id.Node == 0 {
@@ -64,25 +72,24 @@ func readIdentity(dir string) (identity, error) {
 	if err := json.Unmarshal(text, &id); err != nil {
 		return id, refuse(dir, ErrIdentity, remedyReset, "the identity file is not readable: %v", err)
 	}
-	if id.Sum != id.checksum() {
-		return id, refuse(dir, ErrIdentity, remedyReset, "the identity file does not match its checksum")
-	}
 	if id.Format != formatVersion {
-		return id, refuse(dir, ErrFormat, "use the version of Rollcall that wrote it",
+		return id, refuse(dir, ErrFormat, remedyFormat,
 			"format %d, this version knows %d", id.Format, formatVersion)
+	}
+	if canonical, err := id.text(); err != nil || !bytes.Equal(text, canonical) {
+		return id, refuse(dir, ErrIdentity, remedyReset, "the identity file does not match its checksum")
 	}
 	return id, nil
 }
 
 // writeIdentity replaces the identity file in one step.
 func writeIdentity(dir string, id identity) error {
-	id.Sum = id.checksum()
-	text, err := json.Marshal(id)
+	text, err := id.text()
 	if err != nil {
 		return fmt.Errorf("persistence: encode the identity: %w", err)
 	}
 	name := filepath.Join(dir, identityFile)
-	if err := writeSynced(name+halfWritten, append(text, '\n')); err != nil {
+	if err := writeSynced(name+halfWritten, text); err != nil {
 		return fmt.Errorf("persistence: write the identity: %w", err)
 	}
 	if err := os.Rename(name+halfWritten, name); err != nil {

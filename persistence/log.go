@@ -62,20 +62,24 @@ func (r logRecord) ends() bool {
 
 // verifyLog tells a log that ends in an unfinished write, as a crash leaves
 // it, from one that was damaged: only the last transaction can be unfinished,
-// and what it did not write is zero. found, unless nil, gets the newest
-// version of each key in the log.
-func verifyLog(name string, unsynced bool, found map[string]uint64) error {
+// and what it did not write is zero. A log has full bytes, or, once replayed,
+// ends with its last record. each is shown every record of whole transactions
+// and perhaps of the unfinished one.
+func verifyLog(name string, full int64, unsynced bool, each func(logRecord)) error {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return err
 	}
-	if len(b) < logHeader {
+	if len(b) == 0 {
 		return nil // made, but never written
 	}
-	if binary.BigEndian.Uint64(b) != 0 {
+	if len(b) < logHeader || binary.BigEndian.Uint64(b) != 0 {
 		return fmt.Errorf("%s: the header is broken", filepath.Base(name))
 	}
-	end, at, version := walkLog(b, found)
+	end, at, version := walkLog(b, each)
+	if int64(len(b)) != full && len(b) != end {
+		return fmt.Errorf("%s: it is cut off at byte %d", filepath.Base(name), len(b))
+	}
 	if bytes.Count(b[at:], []byte{0}) == len(b)-at {
 		return nil
 	}
@@ -91,7 +95,7 @@ func verifyLog(name string, unsynced bool, found map[string]uint64) error {
 // walkLog follows the records. It gives the end of the last whole transaction,
 // the first byte that is no record, and the version of the transaction that is
 // open there (0: none).
-func walkLog(b []byte, found map[string]uint64) (end, at int, version uint64) {
+func walkLog(b []byte, each func(logRecord)) (end, at int, version uint64) {
 	end, at = logHeader, logHeader
 	for {
 		r, ok := parseRecord(b[at:])
@@ -110,10 +114,7 @@ func walkLog(b []byte, found map[string]uint64) (end, at int, version uint64) {
 		if r.meta&logTxn != 0 {
 			version = ts
 		}
-		if found != nil {
-			key := string(y.ParseKey(r.key))
-			found[key] = max(found[key], ts)
-		}
+		each(r)
 	}
 }
 

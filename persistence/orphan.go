@@ -14,7 +14,7 @@ import (
 // would delete. A crash leaves some: outputs of an unfinished flush or
 // compaction, whose content stands elsewhere, and inputs of a finished one. A
 // manifest that lost its tail leaves tables whose content is nowhere else.
-func (v *verifier) checkOrphans(logs []string) error {
+func (v *verifier) checkOrphans() error {
 	ids, err := tableFiles(v.dir)
 	if err != nil {
 		return err
@@ -29,10 +29,11 @@ func (v *verifier) checkOrphans(logs []string) error {
 		return nil
 	}
 	logged := make(map[string]uint64)
-	for _, name := range logs {
-		if err := verifyLog(name, v.unsynced, logged); err != nil {
-			return err
-		}
+	if err := v.readLogs(func(r logRecord) {
+		key := string(y.ParseKey(r.key))
+		logged[key] = max(logged[key], y.ParseTs(r.key))
+	}); err != nil {
+		return err
 	}
 	for _, id := range orphans {
 		if err := v.checkOrphan(id, logged); err != nil {
@@ -62,18 +63,38 @@ func (v *verifier) checkOrphan(id uint64, logged map[string]uint64) error {
 
 // holds tells whether a named table has the key in that version or a newer one.
 func (v *verifier) holds(key []byte, version uint64) bool {
-	newest := y.KeyWithTs(key, math.MaxUint64)
+	_, newest := v.newest(key)
+	return newest >= version
+}
+
+// newest gives the newest value of a key in the named tables; version 0 when
+// there is none.
+func (v *verifier) newest(key []byte) (value []byte, version uint64) {
+	seek := y.KeyWithTs(key, math.MaxUint64)
 	for _, t := range v.open {
-		if y.CompareKeys(newest, t.Biggest()) > 0 || y.CompareKeys(y.KeyWithTs(key, 0), t.Smallest()) < 0 {
+		if y.CompareKeys(y.KeyWithTs(key, 0), t.Smallest()) < 0 || y.CompareKeys(seek, t.Biggest()) > 0 {
 			continue
 		}
 		it := t.NewIterator(table.NOCACHE)
-		it.Seek(newest)
-		found := it.Valid() && y.SameKey(newest, it.Key()) && y.ParseTs(it.Key()) >= version
-		_ = it.Close() // only read
-		if found {
-			return true
+		it.Seek(seek)
+		if it.Valid() && y.SameKey(seek, it.Key()) && y.ParseTs(it.Key()) > version {
+			version = y.ParseTs(it.Key())
+			value = append([]byte(nil), it.ValueCopy().Value...)
 		}
+		_ = it.Close() // only read
 	}
-	return false
+	return value, version
+}
+
+// insideIdentity reads the identity that the store holds; nil when there is
+// none. Logs are newer than tables.
+func (v *verifier) insideIdentity() ([]byte, error) {
+	key := identityKey()
+	value, version := v.newest(key)
+	err := v.readLogs(func(r logRecord) {
+		if string(y.ParseKey(r.key)) == string(key) && y.ParseTs(r.key) > version {
+			value, version = append([]byte(nil), r.value...), y.ParseTs(r.key)
+		}
+	})
+	return value, err
 }

@@ -38,6 +38,16 @@ type faults struct {
 	statfs func(dir string) (free, total uint64, err error)
 	commit func(*badger.Txn) error
 	every  time.Duration // of the guard and the sweep
+	table  int64         // bytes of a memtable
+}
+
+// memTable is the size of Badger's memtables; part of the format, since logs
+// are twice as long.
+func (c *Config) memTable() int64 {
+	if c.faults.table > 0 {
+		return c.faults.table
+	}
+	return 16 << 20
 }
 
 // Store is one data directory in use. All methods may be called from any

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
 	"go.uber.org/goleak"
 
 	"rollcall/presence"
@@ -89,4 +90,30 @@ func load(t testing.TB, s *Store, u presence.UserID) Loaded {
 		t.Fatalf("load %s: %v", u, err)
 	}
 	return got
+}
+
+func closeStore(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatalf("close: %v", err)
+	}
+}
+
+// held is a disk that waits: the first commit stays inside until release.
+type held struct {
+	entered chan struct{}
+	release chan struct{}
+}
+
+func newHeld() *held {
+	return &held{entered: make(chan struct{}, 1000), release: make(chan struct{})}
+}
+
+func (h *held) commit(txn *badger.Txn) error {
+	select {
+	case h.entered <- struct{}{}:
+	default:
+	}
+	<-h.release
+	return txn.Commit()
 }

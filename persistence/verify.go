@@ -24,23 +24,28 @@ const manifestFile = "MANIFEST"
 // verify reads a Badger directory before Badger does, because Badger repairs
 // silently: it leaves out a table with a bad checksum, deletes tables that the
 // manifest does not name, and cuts a log at its first bad record. What an
-// ordinary crash leaves behind passes; all else is ErrDamaged.
-func verify(cfg *Config, dir string) error {
-	v := verifier{dir: dir, unsynced: cfg.NoSync, open: make(map[uint64]*table.Table)}
+// ordinary crash leaves behind passes; all else is ErrDamaged. It gives the
+// identity inside, nil when there is none.
+func verify(cfg *Config, dir string) (inside []byte, err error) {
+	v := verifier{dir: dir, unsynced: cfg.NoSync, logSize: 2 * cfg.memTable(), open: make(map[uint64]*table.Table)}
 	defer v.close()
-	err := v.run()
+	err = v.run()
+	if err == nil {
+		inside, err = v.insideIdentity()
+	}
 	switch {
 	case errors.Is(err, ErrFormat):
-		return refuse(cfg.Dir, ErrFormat, "use the version of Rollcall that wrote it", "%v", err)
+		return nil, refuse(cfg.Dir, ErrFormat, remedyFormat, "%v", err)
 	case err != nil:
-		return refuse(cfg.Dir, ErrDamaged, remedyReset, "%v", err)
+		return nil, refuse(cfg.Dir, ErrDamaged, remedyReset, "%v", err)
 	}
-	return nil
+	return inside, nil
 }
 
 type verifier struct {
 	dir      string
 	unsynced bool
+	logSize  int64
 
 	named   map[uint64]badger.TableManifest
 	deleted map[uint64]bool // tables that the manifest once deleted
@@ -59,16 +64,24 @@ func (v *verifier) run() error {
 	if err := v.openTables(); err != nil {
 		return err
 	}
+	if err := v.readLogs(func(logRecord) {}); err != nil {
+		return err
+	}
+	return v.checkOrphans()
+}
+
+// readLogs verifies every log and shows its records.
+func (v *verifier) readLogs(each func(logRecord)) error {
 	logs, err := filepath.Glob(filepath.Join(v.dir, "*.mem"))
 	if err != nil {
 		return err
 	}
 	for _, name := range logs {
-		if err := verifyLog(name, v.unsynced, nil); err != nil {
+		if err := verifyLog(name, v.logSize, v.unsynced, each); err != nil {
 			return err
 		}
 	}
-	return v.checkOrphans(logs)
+	return nil
 }
 
 func (v *verifier) readManifest() error {
