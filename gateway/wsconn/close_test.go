@@ -3,7 +3,6 @@ package wsconn
 import (
 	"bytes"
 	"errors"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -38,12 +37,7 @@ func TestCloseAnsweredByThePeer(t *testing.T) {
 		p.want(0x81, "before")
 		p.want(0x88, "\x11\x97elsewhere")
 		p.send(closeFrame(4503, ""))
-		if n, err := io.Copy(io.Discard, p.in); n != 0 || err != nil {
-			t.Fatalf("after the handshake: %d bytes, %v", n, err)
-		}
-		if err := p.Close(); err != nil {
-			t.Fatal(err)
-		}
+		p.wantEOF()
 		ce := wantCode(t, within(t, s.ended, "Serve to return"), 4503, false)
 		if ce.Reason != "elsewhere" {
 			t.Fatalf("reason %q", ce.Reason)
@@ -90,9 +84,6 @@ func TestViolationReachesAPeerThatStillSends(t *testing.T) {
 		p, _ := dial(t, s)
 		p.send(masked(0x82, strings.Repeat("x", 4<<20)))
 		p.wantClose(CodeTooBig)
-		if err := p.Close(); err != nil {
-			t.Fatal(err)
-		}
 		wantCode(t, within(t, s.ended, "Serve to return"), CodeTooBig, false)
 	})
 }
@@ -106,12 +97,7 @@ func TestCloseFromBothSides(t *testing.T) {
 	if err != nil || f.first != 0x88 {
 		t.Fatalf("got %v, %v; want one close frame", f, err)
 	}
-	if n, err := io.Copy(io.Discard, p.in); n != 0 || err != nil {
-		t.Fatalf("after the close frame: %d bytes, %v", n, err)
-	}
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
+	p.wantEOF()
 	within(t, s.ended, "Serve to return")
 	<-c.Done()
 }
@@ -127,6 +113,7 @@ func TestCloseInTheCallback(t *testing.T) {
 	p.send(append(masked(0x81, "one"), masked(0x81, "two")...))
 	p.want(0x88, "\x11\x39superseded")
 	p.send(closeFrame(4409, ""))
+	p.wantEOF()
 	wantCode(t, within(t, s.ended, "Serve to return"), 4409, false)
 	if calls != 1 {
 		t.Fatalf("%d messages handed over, want 1: none after Close", calls)
@@ -155,9 +142,6 @@ func TestCallbackEndsTheConnection(t *testing.T) {
 			p, _ := dial(t, s)
 			p.send(masked(0x81, "x"))
 			p.wantClose(tt.code)
-			if err := p.Close(); err != nil {
-				t.Fatal(err)
-			}
 			ce := wantCode(t, within(t, s.ended, "Serve to return"), tt.code, false)
 			if tt.cause != nil && !errors.Is(ce, tt.cause) {
 				t.Fatalf("cause of %v is not %v", ce, tt.cause)
@@ -232,6 +216,7 @@ func TestCloseWithoutServe(t *testing.T) {
 	c.Close(4401, "no token")
 	p.want(0x88, "\x11\x31no token")
 	p.send(closeFrame(4401, ""))
+	p.wantEOF()
 	within(t, c.Done(), "the end")
 	err := c.Serve(func(Op, []byte) error { t.Error("a message after Close"); return nil })
 	wantCode(t, err, 4401, false)

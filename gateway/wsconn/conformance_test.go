@@ -96,9 +96,6 @@ func wantEnd(t *testing.T, s *server, p *peer, code uint16) {
 		code, reported = 0, CodeNoStatus
 	}
 	p.wantClose(code)
-	if err := p.Close(); err != nil {
-		t.Fatal(err)
-	}
 	var ce *CloseError
 	if err := within(t, s.ended, "Serve to return"); !errors.As(err, &ce) || ce.Code != reported {
 		t.Fatalf("Serve returned %v, want code %d", err, reported)

@@ -73,7 +73,7 @@ func (c *Conn) run(onMessage func(op Op, payload []byte) error) {
 // read.
 func (c *Conn) consume(chunk []byte) bool {
 	frames, err := c.dec.feed(chunk, c)
-	if frames > 0 {
+	if frames > 0 { // a fragment reaches neither message nor control
 		c.heard.Store(monotonic())
 	}
 	if c.ponged {
@@ -103,6 +103,7 @@ func closing(err error) *CloseError {
 
 // message calls back; it is the boundary at which a panic ends.
 func (c *Conn) message(op Op, payload []byte) (err error) {
+	c.heard.Store(monotonic())
 	if c.sealed.Load() {
 		return nil
 	}
@@ -127,6 +128,7 @@ func logPanic(v any) {
 }
 
 func (c *Conn) control(op ws.OpCode, payload []byte) error {
+	c.heard.Store(monotonic())
 	switch op {
 	case ws.OpPing:
 		if c.queue(ws.OpPong, payload) == nil { // a peer that reads no pongs loses them

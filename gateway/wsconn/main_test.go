@@ -187,8 +187,17 @@ func (p *peer) wantClose(code uint16) {
 	if got != code {
 		p.t.Fatalf("closed with %d %q, want %d", got, f.payload, code)
 	}
-	if rest, err := io.ReadAll(p.in); err != nil || len(rest) > 0 {
-		p.t.Fatalf("after the close frame: %d bytes, %v; want the end", len(rest), err)
+	p.wantEOF()
+}
+
+// wantEOF expects the orderly end of the connection and ends this side too.
+func (p *peer) wantEOF() {
+	p.t.Helper()
+	if n, err := io.Copy(io.Discard, p.in); err != nil || n > 0 {
+		p.t.Fatalf("after the close frame: %d bytes, %v; want the end", n, err)
+	}
+	if err := p.Close(); err != nil {
+		p.t.Fatal(err)
 	}
 }
 
