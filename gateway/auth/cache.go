@@ -42,14 +42,9 @@ func (c *cache) get(h tokenHash, now time.Time) (Identity, bool) {
 	defer s.mu.Unlock()
 	v, young := s.young[h]
 	if !young {
-		var ok bool
-		if v, ok = s.old[h]; !ok {
-			return Identity{}, false
-		}
-		delete(s.old, h)
+		v = s.old[h] // an unknown token's until is zero, which is past
 	}
 	if !now.Before(v.until) {
-		delete(s.young, h)
 		return Identity{}, false
 	}
 	if !young {

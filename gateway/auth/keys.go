@@ -98,7 +98,8 @@ func unavailable(err error) bool {
 
 // guard is the transport to one document of one issuer. It fetches at most
 // once per keyInterval and repeats the last outcome in between, reads at most
-// maxDocument bytes, and takes nothing but 200 with JSON for an answer.
+// maxDocument bytes, and takes nothing but 200 with JSON for an answer: as a
+// redirect is an error too, the configured issuer itself has to answer.
 type guard struct {
 	base  http.RoundTripper
 	plain bool // http to a loopback address is allowed
@@ -110,8 +111,7 @@ type guard struct {
 	err  error
 }
 
-// newClient makes a client for one document. It follows no redirect: the
-// configured issuer itself has to answer.
+// newClient makes a client for one document.
 func newClient(base *http.Client, plain bool, now func() time.Time) *http.Client {
 	g := &guard{plain: plain, now: now}
 	timeout := fetchTimeout
@@ -125,13 +125,7 @@ func newClient(base *http.Client, plain bool, now func() time.Time) *http.Client
 		// One request an hour is not worth a kept connection.
 		g.base = &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}
 	}
-	return &http.Client{
-		Transport: g,
-		Timeout:   timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error {
-			return http.ErrUseLastResponse
-		},
-	}
+	return &http.Client{Transport: g, Timeout: timeout}
 }
 
 // RoundTrip implements http.RoundTripper. Its errors wrap ErrUnavailable.

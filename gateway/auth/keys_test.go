@@ -71,13 +71,22 @@ func TestUnknownKeysCannotFloodTheIssuer(t *testing.T) {
 }
 
 func TestIssuerAway(t *testing.T) {
-	big := fmt.Sprintf(`{"keys":[],"pad":%q}`, strings.Repeat("x", auth.MaxDocument))
+	// Each would pass for a document without keys if it were not refused.
+	none := []byte(`{"keys":[]}`)
+	big := append(none[:len(none):len(none)], strings.Repeat(" ", auth.MaxDocument)...)
 	for name, fail := range map[string]http.HandlerFunc{
-		"server error": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) },
-		"redirect":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
-		"no JSON":      func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
-		"too large":    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(big)) },
-		"hangs up":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"server error": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write(none)
+		},
+		"redirect": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/empty")
+			w.WriteHeader(http.StatusFound)
+			_, _ = w.Write(none)
+		},
+		"no JSON":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) },
+		"too large": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(big) },
+		"hangs up":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			known, unknown := es256(t, "one"), es256(t, "two")
@@ -99,6 +108,34 @@ func TestIssuerAway(t *testing.T) {
 			c.advance(auth.KeyInterval)
 			accept(t, v, raw) // the refusal was not remembered
 		})
+	}
+}
+
+func TestHangingIssuerDelaysOneCallerAtMost(t *testing.T) {
+	known := es256(t, "one")
+	p := newProvider(t, known.public())
+	c := &clock{at: start}
+	v := newVerifier(t, p, c)
+	accept(t, v, known.sign(t, userClaims(p.URL, start), nil))
+	c.advance(auth.KeyLife)
+	entered, release := make(chan struct{}), make(chan struct{})
+	p.failWith(func(w http.ResponseWriter, _ *http.Request) {
+		close(entered)
+		<-release
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	var first sync.WaitGroup
+	var firstErr error
+	raw := known.sign(t, with(userClaims(p.URL, c.now()), map[string]any{"name": "first"}), nil)
+	first.Go(func() { _, firstErr = v.Verify(context.Background(), raw) })
+	<-entered
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	_, err := v.Verify(ctx, known.sign(t, userClaims(p.URL, c.now()), nil))
+	close(release)
+	first.Wait()
+	if err != nil || ctx.Err() != nil || firstErr != nil {
+		t.Fatalf("while the issuer hung: %v; the caller that asked it: %v", err, firstErr)
 	}
 }
 

@@ -194,6 +194,9 @@ func wantErr(t *testing.T, err error, want *auth.Error, raw string) {
 	if !errors.As(err, &public) || public.Code != want.Code {
 		t.Fatalf("wire code of %v is not %s", err, want.Code)
 	}
+	if n := len(err.Error()); n > 512 {
+		t.Fatalf("the error text has %d bytes", n)
+	}
 	for _, part := range strings.Split(raw, ".") {
 		if len(part) >= 16 && strings.Contains(err.Error(), part[:16]) {
 			t.Fatalf("error text holds a part of the token: %v", err)
