@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -51,5 +52,16 @@ func TestScopeNamesAreThoseOfTokens(t *testing.T) {
 	}
 	if !s.Any(auth.PresenceRead|auth.PresenceReadAll) || s.Any(auth.PresenceReadAll) {
 		t.Fatal("Any is not about one of the wanted")
+	}
+}
+
+func TestFingerprintIsWhatRefusalsName(t *testing.T) {
+	if got := auth.Fingerprint("abc"); got != "ba7816bf" { // FIPS 180-2, appendix B.1
+		t.Fatalf("fingerprint %q", got)
+	}
+	p := newProvider(t)
+	_, err := newVerifier(t, p, &clock{at: start}).Verify(context.Background(), "abc")
+	if err == nil || !strings.Contains(err.Error(), "ba7816bf") {
+		t.Fatalf("error %v does not name the token by its fingerprint", err)
 	}
 }
