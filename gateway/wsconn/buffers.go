@@ -1,6 +1,9 @@
 package wsconn
 
-import "sync"
+import (
+	"math/bits"
+	"sync"
+)
 
 // Buffers come in a few sizes, so that a connection with one small frame to
 // send does not hold what a backlog needs, and the pools stay useful to all.
@@ -25,7 +28,7 @@ func getBuffer(n int) *[]byte {
 		b := make([]byte, 0, size)
 		return &b
 	}
-	b := make([]byte, 0, n)
+	b := make([]byte, 0, 1<<bits.Len(uint(n-1))) // doubling: growth costs no more than what is queued
 	return &b
 }
 
