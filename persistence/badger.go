@@ -25,7 +25,7 @@ func badgerOptions(cfg *Config) badger.Options {
 	o.Compression = options.None    // with a block cache memory was not bounded
 	o.BlockCacheSize = 0
 	o.IndexCacheSize = 0
-	o.ValueLogFileSize = 64 << 20
+	o.ValueLogFileSize = 4 * cfg.memTable()
 	o.NumCompactors = 2
 	o.NumVersionsToKeep = 1
 	o.DetectConflicts = false // one writer
@@ -36,6 +36,9 @@ func badgerOptions(cfg *Config) badger.Options {
 
 // openBadger opens the store inside a directory that was examined.
 func (s *Store) openBadger() error {
+	if err := removeEmptyLogs(filepath.Join(s.cfg.Dir, badgerDir)); err != nil {
+		return fmt.Errorf("persistence: %w", err)
+	}
 	ear := &listener{store: s}
 	o := badgerOptions(&s.cfg)
 	o.SyncWrites = !s.cfg.NoSync
@@ -53,21 +56,32 @@ func (s *Store) openBadger() error {
 }
 
 // claim puts the identity into a store that is being made, and marks the
-// directory as complete when both have it.
+// directory as open.
 func (s *Store) claim() error {
-	if s.id.Complete {
+	if s.id.State == stateMaking {
+		value := make([]byte, sumSize, sumSize+12)
+		value = binary.BigEndian.AppendUint32(value, formatVersion)
+		value = binary.BigEndian.AppendUint64(value, s.id.Node)
+		err := s.db.Update(func(txn *badger.Txn) error {
+			return txn.Set(identityKey(), seal(identityKey(), value))
+		})
+		if err = errors.Join(err, s.db.Sync()); err != nil {
+			return fmt.Errorf("persistence: write the identity inside %s: %w", s.cfg.Dir, err)
+		}
+	}
+	s.id.State = stateOpen
+	return writeIdentity(s.cfg.Dir, s.id)
+}
+
+// closeBadger marks the directory as closed when everything is in tables.
+func (s *Store) closeBadger() error {
+	if s.db == nil {
 		return nil
 	}
-	value := make([]byte, sumSize, sumSize+12)
-	value = binary.BigEndian.AppendUint32(value, formatVersion)
-	value = binary.BigEndian.AppendUint64(value, s.id.Node)
-	err := s.db.Update(func(txn *badger.Txn) error {
-		return txn.Set(identityKey(), seal(identityKey(), value))
-	})
-	if err = errors.Join(err, s.db.Sync()); err != nil {
-		return fmt.Errorf("persistence: write the identity inside %s: %w", s.cfg.Dir, err)
+	if err := s.db.Close(); err != nil || s.failure() != nil || s.id.State != stateOpen {
+		return err
 	}
-	s.id.Complete = true
+	s.id.State = stateClosed
 	return writeIdentity(s.cfg.Dir, s.id)
 }
 

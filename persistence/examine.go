@@ -24,7 +24,7 @@ func examine(cfg *Config) (identity, error) {
 	}
 	_, err = os.Stat(filepath.Join(cfg.Dir, badgerDir, manifestFile))
 	if errors.Is(err, os.ErrNotExist) {
-		if id.Complete {
+		if id.State != stateMaking {
 			return id, refuse(cfg.Dir, ErrDamaged, remedyReset,
 				"%s is missing, so the store would open empty", filepath.Join(badgerDir, manifestFile))
 		}
@@ -33,7 +33,7 @@ func examine(cfg *Config) (identity, error) {
 	if err != nil {
 		return id, refuse(cfg.Dir, ErrAccess, remedyDir, "%v", err)
 	}
-	inside, err := verify(cfg, filepath.Join(cfg.Dir, badgerDir))
+	inside, err := verify(cfg, id.State == stateOpen)
 	if err != nil {
 		return id, err
 	}
@@ -43,7 +43,7 @@ func examine(cfg *Config) (identity, error) {
 // compare holds the identity inside the store against the file's.
 func compare(dir string, id identity, inside []byte) error {
 	if inside == nil {
-		if id.Complete {
+		if id.State != stateMaking {
 			return refuse(dir, ErrIdentity, remedyReset, "the store inside holds no identity")
 		}
 		return nil

@@ -24,19 +24,27 @@ const (
 	halfWritten  = ".new"
 )
 
-// identity is the content of the identity file. A directory that is not
-// complete was left by a crash during its creation and holds no user data.
+// The states of a directory. One that is being made holds no user data yet; an
+// open one has a log of its newest commits, which a clean end moves into
+// tables.
+const (
+	stateMaking = "making"
+	stateOpen   = "open"
+	stateClosed = "closed"
+)
+
+// identity is the content of the identity file.
 type identity struct {
-	Format   int       `json:"format"`
-	Node     uint64    `json:"node,string"`
-	Created  time.Time `json:"created"`
-	Complete bool      `json:"complete"`
-	Sum      uint32    `json:"crc32c"`
+	Format  int       `json:"format"`
+	Node    uint64    `json:"node,string"`
+	Created time.Time `json:"created"`
+	State   string    `json:"state"`
+	Sum     uint32    `json:"crc32c"`
 }
 
 func (id identity) checksum() uint32 {
-	return crc32.Checksum(fmt.Appendf(nil, "%d %d %d %t",
-		id.Format, id.Node, id.Created.UnixNano(), id.Complete), castagnoli)
+	return crc32.Checksum(fmt.Appendf(nil, "%d %d %d %s",
+		id.Format, id.Node, id.Created.UnixNano(), id.State), castagnoli)
 }
 
 // text is the only content of the file that is accepted for id.
@@ -47,7 +55,7 @@ func (id identity) text() ([]byte, error) {
 }
 
 func newIdentity(now time.Time) (identity, error) {
-	id := identity{Format: formatVersion, Created: now.UTC().Truncate(time.Second)}
+	id := identity{Format: formatVersion, State: stateMaking, Created: now.UTC().Truncate(time.Second)}
 	for id.Node == 0 {
 		var b [8]byte
 		if _, err := rand.Read(b[:]); err != nil {
@@ -58,26 +66,36 @@ func newIdentity(now time.Time) (identity, error) {
 	return id, nil
 }
 
-// readIdentity reads and checks the identity file; fs.ErrNotExist when there
+// readIdentity reads and checks the identity file; os.ErrNotExist when there
 // is none.
 func readIdentity(dir string) (identity, error) {
-	var id identity
 	text, err := os.ReadFile(filepath.Join(dir, identityFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return id, err
+		return identity{}, err
 	}
 	if err != nil {
-		return id, refuse(dir, ErrAccess, remedyDir, "read the identity file: %v", err)
+		return identity{}, refuse(dir, ErrAccess, remedyDir, "read the identity file: %v", err)
 	}
+	id, err := parseIdentity(text)
+	switch {
+	case errors.Is(err, ErrFormat):
+		return id, refuse(dir, ErrFormat, remedyFormat, "%v", err)
+	case err != nil:
+		return id, refuse(dir, ErrIdentity, remedyReset, "%v", err)
+	}
+	return id, nil
+}
+
+// parseIdentity accepts only what text writes.
+func parseIdentity(text []byte) (id identity, err error) {
 	if err := json.Unmarshal(text, &id); err != nil {
-		return id, refuse(dir, ErrIdentity, remedyReset, "the identity file is not readable: %v", err)
+		return id, fmt.Errorf("the identity file is not readable: %w", err)
 	}
 	if id.Format != formatVersion {
-		return id, refuse(dir, ErrFormat, remedyFormat,
-			"format %d, this version knows %d", id.Format, formatVersion)
+		return id, fmt.Errorf("%w: the identity file has format %d, this version knows %d", ErrFormat, id.Format, formatVersion)
 	}
 	if canonical, err := id.text(); err != nil || !bytes.Equal(text, canonical) {
-		return id, refuse(dir, ErrIdentity, remedyReset, "the identity file does not match its checksum")
+		return id, errors.New("the identity file does not match its checksum")
 	}
 	return id, nil
 }

@@ -3,6 +3,7 @@ package persistence
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
@@ -60,6 +61,36 @@ func (r logRecord) ends() bool {
 	return r.meta&logEnd != 0 && bytes.HasPrefix(r.key, []byte(endOfTxnMark))
 }
 
+// logFiles lists the logs. A kill may leave one empty, between its making and
+// its sizing.
+func logFiles(dir string) (empty, written []string, err error) {
+	names, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, name := range names {
+		info, err := os.Stat(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		if info.Size() == 0 {
+			empty = append(empty, name)
+			continue
+		}
+		written = append(written, name)
+	}
+	return empty, written, nil
+}
+
+// removeEmptyLogs takes away what Badger would not open.
+func removeEmptyLogs(dir string) error {
+	empty, _, err := logFiles(dir)
+	for _, name := range empty {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return err
+}
+
 // verifyLog tells a log that ends in an unfinished write, as a crash leaves
 // it, from one that was damaged: only the last transaction can be unfinished,
 // and what it did not write is zero. A log has full bytes, or, once replayed,
@@ -69,9 +100,6 @@ func verifyLog(name string, full int64, unsynced bool, each func(logRecord)) err
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return err
-	}
-	if len(b) == 0 {
-		return nil // made, but never written
 	}
 	if len(b) < logHeader || binary.BigEndian.Uint64(b) != 0 {
 		return fmt.Errorf("%s: the header is broken", filepath.Base(name))

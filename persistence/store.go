@@ -146,10 +146,7 @@ func (s *Store) open() (err error) {
 
 // abandon gives back what a failed open holds.
 func (s *Store) abandon() error {
-	var err error
-	if s.db != nil {
-		err = s.db.Close()
-	}
+	err := s.closeBadger()
 	s.metrics.unregister()
 	return errors.Join(err, unlockDir(s.lock))
 }

@@ -25,9 +25,10 @@ const manifestFile = "MANIFEST"
 // silently: it leaves out a table with a bad checksum, deletes tables that the
 // manifest does not name, and cuts a log at its first bad record. What an
 // ordinary crash leaves behind passes; all else is ErrDamaged. It gives the
-// identity inside, nil when there is none.
-func verify(cfg *Config, dir string) (inside []byte, err error) {
-	v := verifier{dir: dir, unsynced: cfg.NoSync, logSize: 2 * cfg.memTable(), open: make(map[uint64]*table.Table)}
+// identity inside, nil when there is none. A directory that was left open must
+// have a log.
+func verify(cfg *Config, leftOpen bool) (inside []byte, err error) {
+	v := verifier{dir: filepath.Join(cfg.Dir, badgerDir), leftOpen: leftOpen, unsynced: cfg.NoSync, logSize: 2 * cfg.memTable(), open: make(map[uint64]*table.Table)}
 	defer v.close()
 	err = v.run()
 	if err == nil {
@@ -44,6 +45,7 @@ func verify(cfg *Config, dir string) (inside []byte, err error) {
 
 type verifier struct {
 	dir      string
+	leftOpen bool
 	unsynced bool
 	logSize  int64
 
@@ -64,15 +66,29 @@ func (v *verifier) run() error {
 	if err := v.openTables(); err != nil {
 		return err
 	}
-	if err := v.readLogs(func(logRecord) {}); err != nil {
+	if err := v.checkLogs(); err != nil {
 		return err
 	}
 	return v.checkOrphans()
 }
 
+func (v *verifier) checkLogs() error {
+	empty, written, err := logFiles(v.dir)
+	if err != nil {
+		return err
+	}
+	if v.leftOpen && len(written) == 0 {
+		return errors.New("the log with the newest commits is missing")
+	}
+	if len(empty) > 1 {
+		return fmt.Errorf("%s is empty", filepath.Base(empty[0]))
+	}
+	return v.readLogs(func(logRecord) {})
+}
+
 // readLogs verifies every log and shows its records.
 func (v *verifier) readLogs(each func(logRecord)) error {
-	logs, err := filepath.Glob(filepath.Join(v.dir, "*.mem"))
+	_, logs, err := logFiles(v.dir)
 	if err != nil {
 		return err
 	}
