@@ -106,16 +106,16 @@ type answers Node
 func (a *answers) SendUserMessage(pid *actor.PID, envelope any) {
 	n := (*Node)(a)
 	_, msg, _ := actor.UnwrapEnvelope(envelope)
-	node, id, err := parseCall(pid.Id)
+	from, id, err := parseCall(pid.Id)
 	if err != nil {
 		n.metrics.dropped.Inc()
 		return
 	}
-	if node == n.ID {
+	if node, _, _ := strings.Cut(from, "@"); node == n.ID {
 		n.answered(id, msg)
 		return
 	}
-	n.answer(node, id, msg)
+	n.answer(from, id, msg)
 }
 
 // answered ends a call; a bare Status is a refusal.
@@ -127,25 +127,22 @@ func (n *Node) answered(id uint64, msg any) {
 	n.calls.finish(id, msg, nil)
 }
 
-func (n *Node) answer(node string, id uint64, msg any) {
-	r := &messages.Routed{ReplyNode: node, ReplyId: id}
+// answer sends an answer to the node that asked; from is its id@address.
+func (n *Node) answer(from string, id uint64, msg any) {
+	r := &messages.Routed{ReplyNode: from, ReplyId: id}
 	if err := pack(r, msg); err != nil {
 		n.metrics.dropped.Inc()
 		return
 	}
-	for _, m := range n.Table().Members {
-		if m.ID == node {
-			n.transmit(m, &messages.Envelope{Routed: []*messages.Routed{r}})
-			return
-		}
-	}
-	n.metrics.dropped.Inc() // the asker is no longer a member
+	node, addr, _ := strings.Cut(from, "@")
+	n.transmit(Member{ID: node, Addr: addr}, &messages.Envelope{Routed: []*messages.Routed{r}})
 }
 
 func (a *answers) SendSystemMessage(*actor.PID, any) { a.metrics.dropped.Inc() }
 func (a *answers) Stop(*actor.PID)                   { a.metrics.dropped.Inc() }
 
-func parseCall(s string) (node string, id uint64, err error) {
+// parseCall splits the id of a call's PID: <node>@<address>/<number>.
+func parseCall(s string) (from string, id uint64, err error) {
 	i := strings.LastIndexByte(s, '/')
 	if i < 0 {
 		return "", 0, fmt.Errorf("%w: call %q", ErrAddress, s)

@@ -33,7 +33,7 @@ func (n *Node) Ask(a Address, msg any, timeout time.Duration, done func(any, err
 		done(nil, err)
 		return
 	}
-	sender := actor.NewPID(callSpace, n.ID+"/"+strconv.FormatUint(id, 10))
+	sender := actor.NewPID(callSpace, n.ID+"@"+n.System.Address()+"/"+strconv.FormatUint(id, 10))
 	if err := n.send(a, msg, sender); err != nil {
 		n.calls.finish(id, nil, err)
 	}
@@ -80,11 +80,10 @@ func (n *Node) send(a Address, msg any, sender *actor.PID) error {
 func (n *Node) forward(to Member, a Address, msg any, sender *actor.PID) error {
 	r := &messages.Routed{Actor: a.String(), Shard: uint32(a.Shard())}
 	if sender != nil {
-		node, id, err := parseCall(sender.Id)
-		if err != nil {
+		var err error
+		if r.ReplyNode, r.ReplyId, err = parseCall(sender.Id); err != nil {
 			return err
 		}
-		r.ReplyNode, r.ReplyId = node, id
 	}
 	if err := pack(r, msg); err != nil {
 		return err

@@ -963,7 +963,7 @@ type Routed struct {
 	Shard         uint32                 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
 	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"` // full protobuf name
 	Body          []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	ReplyNode     string                 `protobuf:"bytes,5,opt,name=reply_node,json=replyNode,proto3" json:"reply_node,omitempty"`
+	ReplyNode     string                 `protobuf:"bytes,5,opt,name=reply_node,json=replyNode,proto3" json:"reply_node,omitempty"` // id@address of the node that asked
 	ReplyId       uint64                 `protobuf:"varint,6,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
