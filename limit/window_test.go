@@ -44,6 +44,24 @@ func TestDistinctTargetsAreCountedOnce(t *testing.T) {
 	}
 }
 
+func TestRetryTimeIsThatOfTheOldestTarget(t *testing.T) {
+	var w limit.Window
+	for i := range 100 {
+		w.Add(target(i), start.Add(time.Duration(i/50)*30*time.Minute), hour)
+	}
+	now := start.Add(45 * time.Minute)
+	ok, wait := w.Add(target(200), now, hour)
+	if gone := now.Add(wait).Sub(start); ok || gone < time.Hour || gone > time.Hour*33/32 {
+		t.Fatalf("%v, retry %v after the oldest use; want refused, 1h to 1h1m53s", ok, gone)
+	}
+	if ok, _ := w.Add(target(200), now.Add(wait-1), hour); ok {
+		t.Error("allowed before the retry time")
+	}
+	if ok, _ := w.Add(target(200), now.Add(wait), hour); !ok {
+		t.Error("refused at the retry time")
+	}
+}
+
 // exact is the rule without steps or fingerprints.
 type exact map[int]time.Time
 

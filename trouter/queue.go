@@ -87,7 +87,7 @@ func (q *Queue[V]) Put(it Item[V], now time.Time, lim *Limits) Outcome {
 	}
 	it.at = ticks(q.elapsed(now))
 	if q.pending == nil {
-		q.pending = make([]Item[V], 0, max(q.lastLen, 1))
+		q.pending = make([]Item[V], 0, q.lastLen)
 	}
 	q.pending = append(q.pending, it)
 	q.bytes += int32(it.Size)

@@ -153,7 +153,7 @@ func TestFireMayArmItselfAgain(t *testing.T) {
 	})
 }
 
-func TestCloseWaitsAndThenNothingFires(t *testing.T) {
+func TestNothingFiresAfterClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := wheel.New(0, 0)
 		w.Start(context.Background())
@@ -164,6 +164,35 @@ func TestCloseWaitsAndThenNothingFires(t *testing.T) {
 		time.Sleep(time.Minute)
 		if n := len(p.times()); n != 0 {
 			t.Errorf("fired %d times after Close", n)
+		}
+	})
+}
+
+func TestCloseWaitsForTheFireUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := wheel.New(0, 0)
+		w.Start(context.Background())
+		s := &stopper{}
+		release := make(chan struct{})
+		s.onFire = func() { <-release }
+		s.Target = s
+		w.Schedule(&s.Timer, time.Now())
+		time.Sleep(time.Second)
+		closed := make(chan struct{})
+		go func() {
+			w.Close()
+			close(closed)
+		}()
+		synctest.Wait()
+		select {
+		case <-closed:
+			t.Error("Close returned while a timer was being fired")
+		default:
+		}
+		close(release)
+		<-closed
+		if s.fired != 1 {
+			t.Errorf("fired %d times, want once", s.fired)
 		}
 	})
 }
