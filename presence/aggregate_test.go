@@ -138,6 +138,10 @@ func TestDeviceOfEqualSessionsIsTheLastActive(t *testing.T) {
 	if s := u.state(); s.Device != Mobile {
 		t.Errorf("after the phone was touched: device %s", s.Device)
 	}
+	u.must(u.client("0", "Available/Available", Desktop), u.client("2", "Available/Available", Web))
+	if s := u.state(); s.Device != Mobile {
+		t.Errorf("all active at one time: device %s, want the greatest", s.Device)
+	}
 }
 
 func TestCalendarAndCalls(t *testing.T) {
@@ -265,5 +269,19 @@ func TestVisible(t *testing.T) {
 				t.Errorf("what a viewer gets differs: %t", seen)
 			}
 		})
+	}
+}
+
+func TestLocationLayers(t *testing.T) {
+	types := map[Layer]LocationType{Manual: LocationOffice, Automatic: LocationRemote, Scheduled: LocationTimeOff}
+	sources := map[Layer]Source{Manual: SourceManual, Automatic: SourceAutomatic, Scheduled: SourceScheduled}
+	for high := Manual; high <= Scheduled; high++ {
+		u := newUser(t)
+		for l := high; l <= Scheduled; l++ {
+			u.must(u.works(l, types[l]))
+		}
+		u.located(types[high], sources[high])
+		u.pass(10 * hour)
+		u.located(LocationUnspecified, SourceNone)
 	}
 }

@@ -105,10 +105,13 @@ func TestTouchNeverGoesBack(t *testing.T) {
 
 func TestRenewalOfALeasedSession(t *testing.T) {
 	u := newUser(t)
-	u.must(u.client("1", "Available/Available", Desktop))
+	first := u.must(u.client("1", "Available/Available", Desktop))[0]
 	u.pass(4 * min1)
 	if got := u.must(u.client("1", "Available/Available", Desktop)); len(got) != 0 {
 		t.Errorf("a renewal was committed: %v", got)
+	}
+	if e, _ := u.rec.Get(SessionKey("1")); e.Stamp != first.Stamp || e.Expires != u.ends(hour) {
+		t.Errorf("after the renewal: %v", e)
 	}
 	u.pass(4 * min1)
 	u.want("Available/Available")
@@ -282,6 +285,25 @@ func TestNoteTakesItsEndFromEitherPlace(t *testing.T) {
 		e, _ := u.rec.Get(NoteKey)
 		if e.Expires != soon || e.Value.(Note).Expiry != soon {
 			t.Errorf("stored %v", e)
+		}
+	}
+}
+
+func TestOnlyAnotherEndIsCommitted(t *testing.T) {
+	for _, m := range []Mutation{
+		{Op: Put, Key: PreferredKey, Value: Preferred{Busy, ActBusy}},
+		{Op: Put, Key: CallKey("1"), Value: Call{Parties: 2}},
+		{Op: Put, Key: SessionKey("a"), Value: Session{Availability: Away, Activity: ActAway, App: true, LastActive: 1}},
+	} {
+		u := newUser(t)
+		for _, end := range []int64{u.ends(hour), u.ends(2 * hour), u.ends(min1)} {
+			m.Expires = end
+			if got := u.must(m); len(got) != 1 || got[0].Expires != end {
+				t.Errorf("%s until %d: committed %v", m.Key, end, got)
+			}
+			if got := u.must(m); len(got) != 0 {
+				t.Errorf("%s again: committed %v", m.Key, got)
+			}
 		}
 	}
 }
