@@ -3,6 +3,7 @@ package trouter_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
 	"unsafe"
@@ -118,4 +119,31 @@ func BenchmarkReceiver(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(names)), "ns/item")
+}
+
+// BenchmarkStuckEndpoint reports the heap of an endpoint that takes nothing, with
+// one pending item for each of its watches; the values are shared by all.
+func BenchmarkStuckEndpoint(b *testing.B) {
+	for _, watches := range []uint32{50, 650} {
+		b.Run(fmt.Sprintf("watches=%d", watches), func(b *testing.B) {
+			const endpoints = 200
+			lim := trouter.DefaultLimits
+			now := time.Now()
+			for b.Loop() {
+				queues := make([]trouter.Queue[*int], endpoints)
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				for e := range queues {
+					for p := range watches {
+						queues[e].Put(trouter.Item[*int]{Publisher: p, Version: 1, Size: 90}, now, &lim)
+					}
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/endpoints, "B/endpoint")
+				runtime.KeepAlive(queues)
+			}
+		})
+	}
 }
