@@ -25,7 +25,10 @@ func badgerOptions(cfg *Config) badger.Options {
 	o.Compression = options.None    // with a block cache memory was not bounded
 	o.BlockCacheSize = 0
 	o.IndexCacheSize = 0
-	o.ValueLogFileSize = 4 * cfg.memTable()
+	o.ValueLogFileSize = 64 << 20
+	if cfg.faults.table > 0 {
+		o.ValueLogFileSize = 1 << 20
+	}
 	o.NumCompactors = 2
 	o.NumVersionsToKeep = 1
 	o.DetectConflicts = false // one writer
@@ -73,16 +76,18 @@ func (s *Store) claim() error {
 	return writeIdentity(s.cfg.Dir, s.id)
 }
 
-// closeBadger marks the directory as closed when everything is in tables.
+// closeBadger ends Badger, which moves the log into tables. The directory is
+// marked first: a kill in between leaves a log or none.
 func (s *Store) closeBadger() error {
 	if s.db == nil {
 		return nil
 	}
-	if err := s.db.Close(); err != nil || s.failure() != nil || s.id.State != stateOpen {
-		return err
+	var err error
+	if s.failure() == nil && s.id.State == stateOpen {
+		s.id.State = stateClosed
+		err = writeIdentity(s.cfg.Dir, s.id)
 	}
-	s.id.State = stateClosed
-	return writeIdentity(s.cfg.Dir, s.id)
+	return errors.Join(err, s.db.Close())
 }
 
 // listener passes Badger's warnings to the log. Some failures Badger only

@@ -2,10 +2,10 @@ package persistence
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -83,7 +83,7 @@ func contents(t *testing.T, dir string) map[string]string {
 			return err
 		}
 		b, err := os.ReadFile(path)
-		sums[name] = fmt.Sprintf("%x", sha256.Sum256(b))
+		sums[name] = fmt.Sprintf("%d %x", len(b), crc32.Checksum(b, castagnoli))
 		return err
 	})
 	if err != nil {
