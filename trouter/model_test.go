@@ -316,15 +316,6 @@ func (w *world) catchUp(t *rapid.T) {
 	}
 }
 
-func sortedKeys(m map[uint32]uint64) []uint32 {
-	keys := make([]uint32, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
-}
-
 func (w *world) check(t *rapid.T) {
 	if got, want := w.queue.Bytes(), w.twin.bytes(); got != want || got > w.lim.QueueBytes {
 		t.Fatalf("%d bytes, twin says %d, limit %d", got, want, w.lim.QueueBytes)

@@ -132,3 +132,12 @@ func (w *twin) expire(now time.Time, lim *trouter.Limits) trouter.Loss {
 	}
 	return trouter.None
 }
+
+func sortedKeys(m map[uint32]uint64) []uint32 {
+	keys := make([]uint32, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
