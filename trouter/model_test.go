@@ -176,8 +176,6 @@ func (w *world) receive(t *rapid.T, b modelBatch) {
 	}
 }
 
-func name(publisher uint32) string { return "p" + string(rune('a'+publisher)) }
-
 func (w *world) lose(t *rapid.T) {
 	if len(w.batches) > 0 && rapid.Bool().Draw(t, "batch") {
 		i := rapid.IntRange(0, len(w.batches)-1).Draw(t, "which")

@@ -141,3 +141,5 @@ func sortedKeys(m map[uint32]uint64) []uint32 {
 	slices.Sort(keys)
 	return keys
 }
+
+func name(publisher uint32) string { return "p" + string(rune('a'+publisher)) }
