@@ -277,3 +277,37 @@ func sendFrames(b *testing.B, r *reader, k int, send func(i int)) {
 	r.await(i * size)
 	b.ReportMetric(float64(spent.Nanoseconds())/1e3/float64(i*k), "cpu-us/frame")
 }
+
+// One message in and its echo out, round robin over 500 connections: CPU of
+// the whole process, the client's two system calls included.
+func BenchmarkEcho(b *testing.B) {
+	s := serve(b, &Config{}, nil)
+	s.conns, s.ended = make(chan *Conn, benchConns), make(chan error, benchConns)
+	var fds []int
+	defer func() { closeAll(fds) }()
+	for range benchConns {
+		fds = append(fds, rawClient(b, s.Listener.Addr(), handshake+"\r\n"))
+		within(b, s.conns, "the server's connection")
+	}
+	message, answer := masked(0x81, "an acknowledgement of 36 bytes......"), make([]byte, 512)
+	begun, i := processCPU(b), 0
+	for b.Loop() {
+		fd := fds[i%len(fds)]
+		i++
+		if _, err := unix.Write(fd, message); err != nil {
+			b.Fatal(err)
+		}
+		if n, err := unix.Read(fd, answer); err != nil || n != 38 {
+			b.Fatalf("echo of %d bytes, %v", n, err)
+		}
+	}
+	b.ReportMetric(float64((processCPU(b)-begun).Nanoseconds())/1e3/float64(i), "cpu-us/echo")
+}
+
+func processCPU(b *testing.B) time.Duration {
+	var ru unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &ru); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
+}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,7 @@ func TestCallbackEndsTheConnection(t *testing.T) {
 		"by a wrapped one":     {func() error { return errors.Join(own, &CloseError{Code: 4429}) }, 4429, own},
 		"by a nil *CloseError": {func() error { var none *CloseError; return none }, CodeInternal, nil},
 		"by a panic":           {func() error { panic("secret presence") }, CodeInternal, ErrPanic},
+		"by leaving":           {func() error { runtime.Goexit(); return nil }, CodeInternal, nil},
 		"by a broken index":    {func() error { _ = strings.Fields("")[0]; return nil }, CodeInternal, ErrPanic},
 	}
 	for name, tt := range cases {

@@ -24,15 +24,16 @@ type Conn struct {
 	subprotocol string
 	why         *CloseError // set once, under mu
 	served      bool        // under mu
-	ponged      bool        // touched by the reading goroutine only
+	ponged      bool        // touched by consume only
 }
 
 // Serve reads until the connection ends, calls onMessage for every whole
 // message, one at a time and in order, and answers pings and the close
-// handshake by itself. It runs in the caller's goroutine: call it in a fresh
+// handshake by itself. It waits in the caller's goroutine: call it in a fresh
 // one and let the HTTP handler return, so that net/http's goroutine and
-// buffers are released. It must be called once, and returns a *CloseError,
-// never nil, after the socket is closed and the drain goroutine has ended.
+// buffers are released. It returns a *CloseError, never nil, after the last
+// callback, when the socket is closed and the drain goroutine has ended. A
+// second call only waits for the end. The callback must not wait for Done.
 //
 // payload is only valid during the call. An error from onMessage closes the
 // connection: with its code if it is a *CloseError, else with 1011. A panic is
@@ -58,10 +59,13 @@ func (c *Conn) claim() bool {
 
 func (c *Conn) run(onMessage func(op Op, payload []byte) error) {
 	defer c.end()
+	c.cfg.crew.join()
+	defer c.cfg.crew.leave()
 	c.onMessage = onMessage
+	turn := func(chunk []byte) bool { return c.cfg.crew.consume(c, chunk) }
 	var err error
-	if c.consume(nil) { // frames that came with the handshake
-		err = c.read(c.consume)
+	if len(c.dec.tail) == 0 || turn(nil) { // frames that came with the handshake
+		err = c.read(turn)
 	}
 	if err == nil {
 		c.linger()

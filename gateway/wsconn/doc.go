@@ -23,6 +23,7 @@
 // again. Queue, Flush, Send, Ping and Close never wait for the peer.
 //
 // Memory: on Linux a plain connection waits for its peer without a read
-// buffer. Where the descriptor cannot be polled (TLS, other systems) reads
+// buffer, in a goroutine that keeps its first 2 KiB of stack because callbacks
+// run on a few goroutines shared by all connections of a Config. Where the descriptor cannot be polled (TLS, other systems) reads
 // block with a small buffer and every flush goes through the drain goroutine.
 package wsconn

@@ -34,6 +34,7 @@ type Config struct {
 
 	answerWait time.Duration // shortened by tests; 0: defaultCloseWait
 	panics     atomic.Uint64
+	crew       crew
 }
 
 // Panics counts the callbacks that panicked.
