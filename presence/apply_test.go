@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -209,7 +210,7 @@ func TestApplyRefusesRubbish(t *testing.T) {
 		"unknown kind":            {ErrValue, put("mood/1", ok)},
 		"session without id":      {ErrBadID, put("session/", ok)},
 		"session with slashes":    {ErrBadID, put("session/a/b", ok)},
-		"session with long id":    {ErrBadID, put(SessionKey(string(make([]byte, 129))), ok)},
+		"session with long id":    {ErrBadID, put(SessionKey(strings.Repeat("x", 129)), ok)},
 		"note with id":            {ErrBadID, put("note/1", Note{})},
 		"note with slash":         {ErrBadID, put("note/", Note{})},
 		"unknown layer":           {ErrBadID, put(LocationKey(7), Location{})},
@@ -228,11 +229,11 @@ func TestApplyRefusesRubbish(t *testing.T) {
 		"entry of unknown kind":   {ErrValue, put(CalendarKey, entry(4, 1, 2, ""))},
 		"entry that ends first":   {ErrValue, put(CalendarKey, entry(Meeting, 2, 2, ""))},
 		"entry with bad message":  {ErrValue, put(CalendarKey, entry(OutOfOffice, 1, 2, "\u202e"))},
-		"entry with long message": {ErrValue, put(CalendarKey, entry(OutOfOffice, 1, 2, string(make([]byte, 2000))))},
+		"entry with long message": {ErrValue, put(CalendarKey, entry(OutOfOffice, 1, 2, strings.Repeat("x", 1121)))},
 		"negative call":           {ErrValue, put(CallKey("1"), Call{Parties: -1})},
 		"huge call":               {ErrValue, put(CallKey("1"), Call{Parties: MaxParties + 1})},
 		"unknown location":        {ErrValue, put(LocationKey(Manual), Location{Type: 9})},
-		"long place":              {ErrValue, put(LocationKey(Manual), Location{PlaceID: string(make([]byte, 200))})},
+		"long place":              {ErrValue, put(LocationKey(Manual), Location{PlaceID: strings.Repeat("x", 129)})},
 		"unsorted targets":        {ErrValue, put(WatchKey("1"), Watch{[]UserID{bob, alice}})},
 		"repeated targets":        {ErrValue, put(WatchKey("1"), Watch{[]UserID{bob, bob}})},
 		"bad target":              {ErrBadID, put(WatchKey("1"), Watch{[]UserID{{tenantA, "x"}}})},
@@ -260,6 +261,7 @@ func TestApplyTakesTheWholeRange(t *testing.T) {
 		targets = append(targets, UserID{TenantID{14: byte(i >> 8), 15: byte(i), 0: 1}, "8:x"})
 	}
 	u.must(
+		u.client(strings.Repeat("x", 128), "Busy/Busy", Web),
 		Mutation{Op: Put, Key: CalendarKey, Value: Calendar{entries}},
 		Mutation{Op: Put, Key: WatchKey("e-1"), Value: NewWatch(append(targets, targets[0]))},
 		Mutation{Op: Put, Key: CallKey("c:1@x"), Value: Call{Parties: MaxParties}},
@@ -269,7 +271,7 @@ func TestApplyTakesTheWholeRange(t *testing.T) {
 	if e, _ := u.rec.Get(WatchKey("e-1")); len(e.Value.(Watch).Targets) != MaxTargets {
 		t.Errorf("watches %d", len(e.Value.(Watch).Targets))
 	}
-	if len(u.rec.Elements()) != 5 {
+	if len(u.rec.Elements()) != 6 {
 		t.Errorf("stored %d elements", len(u.rec.Elements()))
 	}
 }
