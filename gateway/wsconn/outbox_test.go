@@ -5,9 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -108,22 +111,40 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
-// A peer that reads little but steadily is slow, not gone. It takes a quarter
-// of the backlog within each timeout: kernels pass on room in steps of 64 KiB.
+// A peer that takes 16 KiB within each WriteTimeout is slow, not gone, however
+// long the whole backlog takes. In virtual time over a pipe: a kernel moves the
+// window of a full socket in steps of its own.
 func TestSteadySlowReaderIsKept(t *testing.T) {
-	const piece = 250 * time.Millisecond
-	s := serve(t, &Config{WriteTimeout: piece, OutboxLimit: 1 << 20}, nil)
-	p, c := dial(t, s)
-	sent := fill(t, c, 8<<10)
-	begun, tick := time.Now(), time.NewTicker(piece/32)
-	defer tick.Stop()
-	for range sent {
-		if time.Since(begun) < 3*piece {
-			<-tick.C
-		}
-		if _, err := p.frame(); err != nil {
-			t.Fatalf("cut off after %v: %v", time.Since(begun), err)
-		}
+	for pause, kept := range map[time.Duration]bool{9 * time.Second: true, 11 * time.Second: false} {
+		t.Run(pause.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, client := net.Pipe()
+				st := new(Stream)
+				st.open(server, &Config{})
+				backlog := bytes.Repeat([]byte("0123456789abcdef"), 16<<10)
+				if err := st.Queue(backlog); err != nil {
+					t.Fatal(err)
+				}
+				st.Flush()
+				var got []byte
+				for piece := make([]byte, drainPiece); len(got) < len(backlog); got = append(got, piece...) {
+					time.Sleep(pause)
+					if st.Buffered() == 0 {
+						break
+					}
+					if _, err := io.ReadFull(client, piece); err != nil {
+						t.Fatal(err)
+					}
+				}
+				st.awaitDrain()
+				if bytes.Equal(got, backlog) != kept || errors.Is(st.failed, ErrWriteTimeout) == kept {
+					t.Fatalf("%d of %d bytes, %v; want all %v", len(got), len(backlog), st.failed, kept)
+				}
+				if err := errors.Join(server.Close(), client.Close()); err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
 	}
 }
 

@@ -32,10 +32,9 @@ type socket struct {
 	drained chan struct{} // closed by the drain goroutine; nil when there is none
 }
 
-// sendBuffer is asked of the kernel for each connection. Left to itself it
-// grows to megabytes, which a slow peer would hold, and reports a full socket
-// as writable only when a third of them is free: a peer that reads steadily
-// would look stuck for longer than WriteTimeout.
+// sendBuffer is asked of the kernel for each connection. Left to itself the
+// kernel's buffer grows to megabytes, which every slow peer would hold and
+// which OutboxLimit does not see.
 const sendBuffer = 64 << 10
 
 // bare is the socket under a TLS connection, or nc itself.
