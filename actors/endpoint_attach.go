@@ -142,8 +142,10 @@ func (e *endpoint) onTick() {
 	switch e.queue.Expire(now, &e.sys.limits) {
 	case trouter.Stalled:
 		e.disconnect(CloseSlow)
-	case trouter.Resync:
+	case trouter.Resync: // batches are gone for good: only a new session can go on
 		e.sys.metrics.resyncs.Inc()
+		e.session = ""
+		e.disconnect(CloseSlow)
 	}
 	for _, b := range e.queue.Due(now) {
 		e.sys.metrics.resends.Inc()

@@ -8,11 +8,18 @@ import (
 	"rollcall/presence"
 )
 
-// policies is this node's copy of every tenant's policy. Reading takes no lock;
-// tenants without a policy of their own share the default.
+// maxDefaults bounds the compiled policies of tenants that never set one: a
+// client can name any tenant.
+const maxDefaults = 10_000
+
+// policies is this node's copy of every tenant's policy. Tenants without one of
+// their own get the default.
 type policies struct {
 	mu    sync.Mutex // of writers
 	table atomic.Pointer[map[presence.TenantID]*tenantPolicy]
+
+	defaultsMu sync.RWMutex
+	defaults   map[presence.TenantID]*tenantPolicy
 }
 
 // tenantPolicy is never changed once it is in the table.
@@ -20,8 +27,6 @@ type tenantPolicy struct {
 	presence.Policy
 	trust *presence.Trust
 }
-
-var defaultPolicy = compile(presence.DefaultPolicy(presence.TenantID{}))
 
 func compile(p presence.Policy) *tenantPolicy {
 	return &tenantPolicy{Policy: p, trust: presence.Compile(&p)}
@@ -44,7 +49,24 @@ func (p *policies) of(t presence.TenantID) *tenantPolicy {
 	if own, ok := (*p.table.Load())[t]; ok {
 		return own
 	}
-	return defaultPolicy
+	p.defaultsMu.RLock()
+	known, ok := p.defaults[t]
+	p.defaultsMu.RUnlock()
+	if ok {
+		return known
+	}
+	return p.addDefault(t)
+}
+
+func (p *policies) addDefault(t presence.TenantID) *tenantPolicy {
+	own := compile(presence.DefaultPolicy(t))
+	p.defaultsMu.Lock()
+	defer p.defaultsMu.Unlock()
+	if p.defaults == nil || len(p.defaults) >= maxDefaults {
+		p.defaults = map[presence.TenantID]*tenantPolicy{}
+	}
+	p.defaults[t] = own
+	return own
 }
 
 // put takes a policy unless a newer one is there already.

@@ -152,3 +152,14 @@ func parseCall(s string) (from string, id uint64, err error) {
 	}
 	return s[:i], id, nil
 }
+
+// Waiting is how many requests of this node wait for an answer.
+func (n *Node) Waiting() (waiting int) {
+	for i := range n.calls.shards {
+		s := &n.calls.shards[i]
+		s.mu.Lock()
+		waiting += len(s.waiting)
+		s.mu.Unlock()
+	}
+	return waiting
+}

@@ -29,4 +29,8 @@ func (nodeMetrics) gauges(r prometheus.Registerer, n *Node) {
 		Namespace: "rollcall", Subsystem: "actor", Name: "active",
 		Help: "Virtual actors in memory.",
 	}, func() float64 { return float64(n.dir.count()) }))
+	r.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "rollcall", Subsystem: "actor", Name: "calls",
+		Help: "Requests that wait for an answer.",
+	}, func() float64 { return float64(n.Waiting()) }))
 }

@@ -63,17 +63,7 @@ func TestRequest(t *testing.T) {
 	if _, err := n.Request(ctx, User(u), &messages.ListBlocks{}); err == nil {
 		t.Error("a request that nobody answers came back without an error")
 	}
-	eventually(t, "the call is forgotten", func() bool { return n.calls.waitingNow() == 0 })
-}
-
-func (c *calls) waitingNow() (n int) {
-	for i := range c.shards {
-		s := &c.shards[i]
-		s.mu.Lock()
-		n += len(s.waiting)
-		s.mu.Unlock()
-	}
-	return n
+	eventually(t, "the call is forgotten", func() bool { return n.Waiting() == 0 })
 }
 
 func TestPanicEndsTheActivationAndNothingElse(t *testing.T) {
