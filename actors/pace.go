@@ -8,15 +8,16 @@ import (
 	"rollcall/wheel"
 )
 
-// paceBurst is how many announcements may follow each other at once; then one
-// per interval. Ten changes a second for a minute become 32 announcements at
-// the default of two seconds.
-const paceBurst = 2
+// paceBurst is how many announcements may follow each other at once; then they
+// come a little slower than one per interval, so that ten changes a second for
+// a minute stay within the 32 announcements that one per two seconds would give.
+const paceBurst = 3
 
 type paceBucket struct{ bucket limit.Bucket }
 
 func (b *paceBucket) take(now time.Time, every time.Duration) (bool, time.Duration) {
-	return b.bucket.Take(now, limit.Rate{Count: 1, Per: max(every, time.Millisecond), Burst: paceBurst})
+	slower := max(every+every/10, time.Millisecond)
+	return b.bucket.Take(now, limit.Rate{Count: 1, Per: slower, Burst: paceBurst})
 }
 
 // paceTimer posts a paceTick when the next announcement may go out.
