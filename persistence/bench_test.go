@@ -40,15 +40,20 @@ func cpu(b *testing.B) time.Duration {
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
 }
 
-// fillUsers commits each user once, with at most inFlight at a time.
-func fillUsers(b *testing.B, s *Store, from, to, users, inFlight int, announced bool) {
-	slots := make(chan struct{}, inFlight)
+// fill says what to commit: so many commits over so many users.
+type fill struct {
+	commits, users, inFlight int
+	announced                bool
+}
+
+func (f fill) run(b *testing.B, s *Store) {
+	slots := make(chan struct{}, f.inFlight)
 	var wg sync.WaitGroup
-	for n := from; n < to; n++ {
+	for n := range f.commits {
 		slots <- struct{}{}
 		wg.Add(1)
-		c := commitOf(user(contoso, n%users), presence.Version(n+1), presence.Busy)
-		c.Announced = announced
+		c := commitOf(user(contoso, n%f.users), presence.Version(n+1), presence.Busy)
+		c.Announced = f.announced
 		if n%10 == 0 {
 			c.Wake = noon
 		}
@@ -71,7 +76,7 @@ func BenchmarkCommit(b *testing.B) {
 			b.ReportAllocs()
 			began := cpu(b)
 			b.ResetTimer()
-			fillUsers(b, s, 0, b.N, 100_000, inFlight, true)
+			fill{commits: b.N, users: 100_000, inFlight: inFlight, announced: true}.run(b, s)
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
 			b.ReportMetric(float64((cpu(b)-began).Microseconds())/float64(b.N), "cpu-us/commit")
@@ -87,7 +92,7 @@ func filledStore(b *testing.B) (Config, int) {
 		b.Fatal(err)
 	}
 	users := benchUsers(b)
-	fillUsers(b, s, 0, users, users, 4096, false)
+	fill{commits: users, users: users, inFlight: 4096}.run(b, s)
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}

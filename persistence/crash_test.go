@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -15,11 +17,12 @@ import (
 )
 
 const (
-	crashDirEnv  = "ROLLCALL_CRASH_DIR"
-	crashBaseEnv = "ROLLCALL_CRASH_BASE"
-	crashRounds  = 20
-	crashUsers   = 40
-	crashWriters = 16
+	crashDirEnv   = "ROLLCALL_CRASH_DIR"
+	crashBaseEnv  = "ROLLCALL_CRASH_BASE"
+	crashCycleEnv = "ROLLCALL_CRASH_CYCLE"
+	crashRounds   = 20
+	crashUsers    = 40
+	crashWriters  = 16
 )
 
 var crashTenants = []presence.TenantID{{1}, {2}, {3}}
@@ -43,6 +46,10 @@ func crashChild() bool {
 	var base presence.Version
 	if _, err := fmt.Sscan(os.Getenv(crashBaseEnv), &base); err != nil {
 		fmt.Println("failed", err)
+		return true
+	}
+	if os.Getenv(crashCycleEnv) != "" {
+		crashCycle(dir, base)
 		return true
 	}
 	s, err := Open(crashConfig(dir))
@@ -191,5 +198,93 @@ func readFeed(t *testing.T, s *Store, tenant presence.TenantID, into map[presenc
 			return
 		}
 		at = next
+	}
+}
+
+// crashCycle opens, commits and closes without end, so that a kill at a random
+// moment meets the making, opening and closing of a directory.
+func crashCycle(dir string, base presence.Version) {
+	for n := presence.Version(1); ; n++ {
+		fmt.Println("opening")
+		s, err := Open(crashConfig(dir))
+		if err != nil {
+			fmt.Println("failed", err)
+			return
+		}
+		acked := make(chan error, 1)
+		s.Commit(commitOf(user(contoso, 1), base+n, presence.Busy), func(err error) { acked <- err })
+		if err := <-acked; err != nil {
+			fmt.Println("failed", err)
+			return
+		}
+		fmt.Println("acked 0 1", uint64(base+n))
+		if err := s.Close(); err != nil {
+			fmt.Println("failed", err)
+			return
+		}
+	}
+}
+
+// cycleRound kills a cycling child some time after it began, and gives the
+// newest version that it acknowledged.
+func cycleRound(t *testing.T, dir string, round int, life time.Duration) (newest presence.Version) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	child := exec.Command(exe)
+	child.Env = append(os.Environ(), crashDirEnv+"="+dir, crashCycleEnv+"=1",
+		fmt.Sprintf("%s=%d", crashBaseEnv, (round+1)*1_000_000))
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewScanner(out)
+	in.Scan()                                                         // it is opening
+	kill := time.AfterFunc(life, func() { _ = child.Process.Kill() }) // an early end shows below
+	defer kill.Stop()
+	for in.Scan() {
+		var version uint64
+		if _, err := fmt.Sscanf(in.Text(), "acked 0 1 %d", &version); err == nil {
+			newest = presence.Version(version)
+		} else if in.Text() != "opening" {
+			t.Errorf("round %d: child said %q", round, in.Text())
+		}
+	}
+	if err := child.Wait(); err == nil {
+		t.Errorf("round %d: the child ended by itself", round)
+	}
+	return newest
+}
+
+func TestKilledWhileOpeningOrClosingItOpensAgain(t *testing.T) {
+	rounds := crashRounds
+	if text := os.Getenv("ROLLCALL_CRASH_ROUNDS"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rounds = n
+	}
+	dir := t.TempDir()
+	var newest presence.Version
+	for round := range rounds {
+		if round%5 == 0 { // also the very first steps
+			dir, newest = t.TempDir(), 0
+		}
+		life := time.Duration(rand.IntN(60_000)) * time.Microsecond
+		newest = max(newest, cycleRound(t, dir, round, life))
+		s, err := Open(crashConfig(dir))
+		if err != nil {
+			t.Fatalf("round %d, killed after %v: %v", round, life, err)
+		}
+		if got := load(t, s, user(contoso, 1)); got.Version < newest {
+			t.Fatalf("round %d: version %d, acknowledged was %d", round, got.Version, newest)
+		}
+		closeStore(t, s)
 	}
 }

@@ -322,6 +322,11 @@ func TestCrashedDirectoryOpens(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, false},
+		"a value log that was made and not sized": {func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, "badger/009999.vlog"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, false},
 		"a log that was made and not written": {func(t *testing.T, dir string) {
 			if err := os.WriteFile(filepath.Join(dir, "badger/99999.mem"), nil, 0o600); err != nil {
 				t.Fatal(err)

@@ -82,9 +82,21 @@ func logFiles(dir string) (empty, written []string, err error) {
 	return empty, written, nil
 }
 
-// removeEmptyLogs takes away what Badger would not open.
+// removeEmptyLogs takes away files that a kill left between their making and
+// their sizing, and that Badger would not open. Value logs never hold data
+// here.
 func removeEmptyLogs(dir string) error {
 	empty, _, err := logFiles(dir)
+	if err != nil {
+		return err
+	}
+	valueLogs, err := filepath.Glob(filepath.Join(dir, "*.vlog"))
+	for _, name := range valueLogs {
+		info, statErr := os.Stat(name)
+		if err = errors.Join(err, statErr); statErr == nil && info.Size() == 0 {
+			empty = append(empty, name)
+		}
+	}
 	for _, name := range empty {
 		err = errors.Join(err, os.Remove(name))
 	}
