@@ -16,6 +16,13 @@ func (e *endpoint) onPublish(m *publish) {
 			e.leasing = x.Op != presence.Clear
 		}
 	}
+	if m.done != nil {
+		e.sys.node.Ask(cluster.User(e.key.User), m.message(), RequestTimeout, func(a any, err error) {
+			answer, _ := a.(*messages.Published)
+			m.done(answer, err)
+		})
+		return
+	}
 	e.publish(m.epoch, m.id, m.Publish)
 }
 

@@ -181,6 +181,18 @@ func (s *System) Endpoint(u presence.UserID, a trouter.Address) (*Link, error) {
 	return &Link{endpoint: e}, nil
 }
 
+// EndpointOf finds a user's endpoint by its id. ErrBadID if there is none on this
+// gateway.
+func (s *System) EndpointOf(k EndpointKey) (*Link, error) {
+	s.endpoints.mu.Lock()
+	defer s.endpoints.mu.Unlock()
+	e := s.endpoints.byKey[k]
+	if e == nil {
+		return nil, messages.ErrBadID.With("no endpoint of this user has that id, connect it first")
+	}
+	return &Link{endpoint: e}, nil
+}
+
 func secret() string {
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails

@@ -31,6 +31,7 @@ type (
 		epoch uint32
 		id    uint64
 		Publish
+		done func(*messages.Published, error) // instead of an answer over the connection
 	}
 	watch struct {
 		epoch uint32
@@ -62,7 +63,31 @@ func (l *Link) Key() EndpointKey { return l.endpoint.key }
 // Publish sends a publish of the endpoint's own user; the answer goes over the
 // connection under id.
 func (l *Link) Publish(id uint64, p Publish) error {
-	return l.endpoint.mailbox.Post(&publish{l.epoch, id, p})
+	return l.endpoint.mailbox.Post(&publish{epoch: l.epoch, id: id, Publish: p})
+}
+
+// PublishWait is Publish for a front end that is not the endpoint's connection.
+func (l *Link) PublishWait(ctx context.Context, p Publish) (presence.Version, error) {
+	type answer struct {
+		published *messages.Published
+		err       error
+	}
+	got := make(chan answer, 1)
+	err := l.endpoint.mailbox.Post(&publish{Publish: p, done: func(m *messages.Published, err error) { got <- answer{m, err} }})
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case a := <-got:
+		if a.err == nil {
+			a.err = a.published.GetError().Err()
+		}
+		return presence.Version(a.published.GetVersion()), a.err
+	case <-ctx.Done():
+		return 0, messages.ErrTimeout
+	case <-l.endpoint.ended:
+		return 0, messages.ErrTimeout
+	}
 }
 
 // Watch changes the endpoint's list; the answer goes over the connection under

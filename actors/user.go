@@ -171,6 +171,7 @@ func (u *user) refuse(ctx actor.Context, a asked, err error) {
 // settle brings the announced state up to the record and the clock: it commits
 // a visible change that came by itself and arms the timer for the next one.
 func (u *user) settle(now time.Time) {
+	u.endLeases(now)
 	state, next := presence.Aggregate(&u.record, now, u.rules().Rules)
 	if u.flight == nil && state.Visible(u.state) && (u.version != 0 || len(u.record.Elements()) > 0) {
 		u.commit(&flight{})
@@ -182,11 +183,24 @@ func (u *user) settle(now time.Time) {
 	u.sys.wheel.Schedule(&u.timer, next)
 }
 
+// endLeases stores that a session has ended with its lease. Without that a
+// restart would give it a grace.
+func (u *user) endLeases(now time.Time) {
+	for _, e := range u.record.Kind(presence.KindSession) {
+		if s, ok := e.Value.(presence.Session); ok && s.Leased && !e.Live(now) {
+			u.record.EndLeases(presence.Stamp{Version: u.clock.Next(now), Node: u.sys.seed}, now)
+			u.commit(&flight{})
+			return
+		}
+	}
+}
+
 func (u *user) rules() *presence.Policy { return &u.sys.policies.of(u.id.Tenant).Policy }
 
 // onIdle goes back to the store if nobody watches and nothing will change by
 // itself.
 func (u *user) onIdle() {
+	u.endLeases(u.sys.now())
 	_, next := presence.Aggregate(&u.record, u.sys.now(), u.rules().Rules)
 	if len(u.watching) > 0 || !next.IsZero() || u.flight != nil || len(u.subs) > 0 {
 		return

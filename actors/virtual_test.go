@@ -292,6 +292,48 @@ func TestUserPassivatesAndComesBack(t *testing.T) {
 	})
 }
 
+// A session whose lease has ended stays ended when its user is loaded again;
+// one whose owner died with it gets a lease to come back.
+func TestOnlyUnendedLeasesGetAGrace(t *testing.T) {
+	virtually(t, func(t *testing.T, w *world, m *memoryStore) {
+		d := w.connect(bob, "phone")
+		d.publishSession(1, presence.Busy, presence.ActInACall)
+		wait(time.Hour) // renewed all the time, never stored again
+		if e, _ := m.stored(bob).Get(presence.SessionKey("phone")); e.Live(time.Now()) {
+			t.Fatal("renewals are stored: this test shows nothing")
+		}
+		orphan := m.users[bob]
+		d.link.Closed()
+		wait(5 * time.Minute)
+		if e, _ := m.stored(bob).Get(presence.SessionKey("phone")); e.Value != nil {
+			t.Error("the end of the lease is not stored")
+		}
+		wait(5 * time.Minute)
+		if w.metric("rollcall_actor_active") != 0 {
+			t.Fatal("bob is still in memory")
+		}
+		if got := w.read(alice, bob).State.Availability; got != presence.Offline {
+			t.Errorf("a session that had ended is shown as %v", got)
+		}
+		m.users[carol] = orphan // as after a kill while he was connected
+		if got := w.read(alice, carol).State.Availability; got != presence.Busy {
+			t.Errorf("after the owner's death %v is shown, want a grace", got)
+		}
+		wait(LeaseTime + tickSlack)
+		if got := w.read(alice, carol).State.Availability; got != presence.Offline {
+			t.Errorf("after the grace %v is shown", got)
+		}
+	})
+}
+
+func (m *memoryStore) stored(u presence.UserID) *presence.Record {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.users[u].Record
+	r = r.Clone()
+	return &r
+}
+
 // A node that was down while a session ended announces it when it is woken.
 func TestWakeAnnouncesWhatTimeHasChanged(t *testing.T) {
 	virtually(t, func(t *testing.T, w *world, m *memoryStore) {

@@ -13,10 +13,6 @@ import (
 // at a time.
 type Record struct{ elements []Element }
 
-// graceReach bounds what GraceLeases revives: an endpoint outlives its
-// connection by ten minutes at most, so a lease that ended earlier is over.
-const graceReach = 10 * 60 * 1000
-
 // Get returns the element of a key, cleared and expired ones too.
 func (r *Record) Get(k Key) (Element, bool) {
 	i, ok := r.find(k)
@@ -107,17 +103,31 @@ func (r *Record) Newest() Version {
 
 // GraceLeases makes every leased session that would end before until (unix ms)
 // end at until, so that a new owner or a restart turns nobody offline before
-// the clients could renew. A lease that ended more than ten minutes before
-// until stays ended. Stamps do not change.
+// the clients could renew. Renewals are not stored, so an old expiry says
+// nothing: an owner stores the end of a lease with EndLeases, and what is not
+// ended so may still be alive. Stamps do not change.
 func (r *Record) GraceLeases(until int64) {
 	sessions := r.Kind(KindSession)
 	for i := range sessions {
 		e := &sessions[i]
-		s, ok := e.Value.(Session)
-		if ok && s.Leased && e.Expires != 0 && e.Expires < until && e.Expires >= until-graceReach {
+		if s, ok := e.Value.(Session); ok && s.Leased && e.Expires != 0 && e.Expires < until {
 			e.Expires = until
 		}
 	}
+}
+
+// EndLeases clears every leased session whose time has come and returns the
+// elements to commit, stamped with at. The aggregate does not change by it.
+func (r *Record) EndLeases(at Stamp, now time.Time) (changed []Element) {
+	sessions := r.Kind(KindSession)
+	for i := range sessions {
+		e := &sessions[i]
+		if s, ok := e.Value.(Session); ok && s.Leased && !e.Live(now) {
+			*e = Element{Key: e.Key, Stamp: at, Expires: e.Expires}
+			changed = append(changed, *e)
+		}
+	}
+	return changed
 }
 
 func (r *Record) find(k Key) (int, bool) {

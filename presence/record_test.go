@@ -78,7 +78,7 @@ func TestGraceLeases(t *testing.T) {
 	r := recordOf([]Element{
 		session("app", false, at(1)), session("cleared", true, at(1)), session("long", true, at(hour)),
 		session("lapsed", true, at(-5*min1)), session("lost", true, at(-10*min1)), session("short", true, at(time.Second)),
-		session("edge", true, until-graceReach),
+		session("long gone", true, at(-30*24*hour)),
 		{Key: NoteKey, Expires: at(1), Value: Note{}},
 	})
 	cleared := Element{Key: SessionKey("cleared"), Stamp: stamped(1), Expires: at(1)}
@@ -88,12 +88,36 @@ func TestGraceLeases(t *testing.T) {
 	for _, e := range r.Elements() {
 		old, _ := before.Get(e.Key)
 		switch e.Key {
-		case "session/lapsed", "session/short", "session/edge":
+		case "session/lapsed", "session/short", "session/lost", "session/long gone":
 			old.Expires = until
 		}
 		if !cmp.Equal(e, old) {
 			t.Errorf("%s: got %v, want %v", e.Key, e, old)
 		}
+	}
+}
+
+// A lease that has ended is cleared, once, so that no grace can revive it.
+func TestEndLeases(t *testing.T) {
+	r := recordOf([]Element{
+		{Key: SessionKey("app"), Stamp: stamped(0), Expires: at(-time.Second), Value: Session{Availability: Busy, Activity: ActBusy}},
+		{Key: SessionKey("ended"), Stamp: stamped(0), Expires: at(0), Value: Session{Availability: Busy, Activity: ActBusy, Leased: true}},
+		{Key: SessionKey("live"), Stamp: stamped(0), Expires: at(time.Second), Value: Session{Availability: Away, Activity: ActAway, Leased: true}},
+	})
+	before, _ := Aggregate(r, t0, Rules{})
+	changed := r.EndLeases(stamped(1), t0)
+	if len(changed) != 1 || changed[0].Key != SessionKey("ended") || changed[0].Value != nil || changed[0].Stamp != stamped(1) {
+		t.Errorf("changed %v", changed)
+	}
+	if again := r.EndLeases(stamped(2), t0); again != nil {
+		t.Errorf("changed again %v", again)
+	}
+	if after, _ := Aggregate(r, t0, Rules{}); after != before {
+		t.Errorf("the aggregate went from %v to %v", before, after)
+	}
+	r.GraceLeases(at(hour))
+	if e, _ := r.Get(SessionKey("ended")); e.Live(t0) {
+		t.Error("a grace revived it")
 	}
 }
 
