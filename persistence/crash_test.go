@@ -32,6 +32,7 @@ var crashTenants = []presence.TenantID{{1}, {2}, {3}}
 func crashConfig(dir string) Config {
 	cfg := Config{Dir: dir, Ballast: -1}
 	cfg.faults.table = 4 << 20
+	cfg.faults.statfs = func(string) (free, total uint64, err error) { return 1 << 40, 1 << 40, nil }
 	return cfg
 }
 
@@ -84,10 +85,18 @@ func crashWriter(s *Store, w int, base presence.Version) {
 
 type crashKey struct{ tenant, who int }
 
-// crashRound runs one child, kills it after some acknowledgements, and adds
-// what it acknowledged.
-func crashRound(t *testing.T, dir string, round int, acked map[crashKey][]presence.Version) {
+// crash is one life of a child.
+type crash struct {
+	round int
+	acked map[crashKey][]presence.Version // what all children acknowledged
+	stop  func(child *os.Process) error   // ends it
+}
+
+// crashRound runs one child, stops it after some acknowledgements, and adds
+// what it had acknowledged until then.
+func crashRound(t *testing.T, dir string, c crash) {
 	t.Helper()
+	round, acked := c.round, c.acked
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +124,7 @@ func crashRound(t *testing.T, dir string, round int, acked map[crashKey][]presen
 		}
 		acked[key] = append(acked[key], presence.Version(version))
 		if lines == until {
-			if err := child.Process.Kill(); err != nil {
+			if err := c.stop(child.Process); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -129,7 +138,7 @@ func TestAcknowledgedCommitsSurviveSIGKILL(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[crashKey][]presence.Version{}
 	for round := range crashRounds {
-		crashRound(t, dir, round, acked)
+		crashRound(t, dir, crash{round, acked, (*os.Process).Kill})
 		if t.Failed() {
 			return
 		}
