@@ -24,14 +24,16 @@ type device struct {
 	batches  int  // as they came, repeats too
 	items    int  // applied
 	stale    int  // versions that were not newer
-	states   map[presence.UserID]presence.State
-	versions map[presence.UserID]presence.Version
-	history  []presence.State
-	welcomes []Attached
-	answers  map[uint64]Answer
-	closed   CloseReason
-	pings    int
-	heard    time.Time
+
+	regressions int // versions that were older
+	states      map[presence.UserID]presence.State
+	versions    map[presence.UserID]presence.Version
+	history     []presence.State
+	welcomes    []Attached
+	answers     map[uint64]Answer
+	closed      CloseReason
+	pings       int
+	heard       time.Time
 }
 
 func (w *world) device(u presence.UserID, id string) *device {
@@ -96,6 +98,9 @@ func (d *device) SendBatch(seq uint64, updates []*Update) {
 	for _, u := range updates {
 		if u.Version <= d.versions[u.Publisher] {
 			d.stale++
+			if u.Version < d.versions[u.Publisher] {
+				d.regressions++
+			}
 			continue
 		}
 		d.versions[u.Publisher], d.states[u.Publisher] = u.Version, u.State

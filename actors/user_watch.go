@@ -25,35 +25,49 @@ type watcher struct {
 	view     presence.View
 }
 
-// onRegister decides what the viewer may see and sends a snapshot unless the
-// endpoint has it. A gateway that knows a newer version than this owner raises
-// the clock, so that no client ever sees a version go back.
+// onRegister decides what the viewer may see and sends it unless the endpoint
+// has it. A gateway that knows a newer version than this owner raises the clock,
+// so that no client ever sees a version go back.
 func (u *user) onRegister(m *messages.Register) {
-	now := u.sys.now()
 	g := u.group(m.Gateway)
 	i, known := g.find(m.Endpoint)
 	if !known {
 		if u.watchers() >= u.rules().Quotas.Watchers {
 			u.sys.metrics.publisherFull.Inc()
-			u.send(m.Gateway, m.Endpoint, u.clock.Next(now), presence.State{})
+			u.send(m.Gateway, m.Endpoint, 1, presence.State{})
 			return
 		}
 		g.watchers = slices.Insert(g.watchers, i, watcher{})
 	}
 	w := &g.watchers[i]
 	*w = watcher{viewer: m.Viewer, endpoint: m.Endpoint, view: u.decide(m.Viewer)}
-	have := presence.Version(m.Have)
-	switch {
-	case w.view == presence.Full && have == u.version && have != 0:
+	have, version := presence.Version(m.Have), u.shown(w)
+	if have == version {
 		return
-	case w.view == presence.Full && have < u.version:
-		u.send(m.Gateway, m.Endpoint, u.version, u.state.Public())
-	default:
+	}
+	if have > version {
+		now := u.sys.now()
 		if err := u.clock.Accept(have, now); err != nil {
 			u.sys.metrics.clockAhead.Inc()
 		}
-		u.send(m.Gateway, m.Endpoint, u.clock.Next(now), u.seen(w.view))
+		version = u.clock.Next(now)
 	}
+	u.send(m.Gateway, m.Endpoint, version, u.seen(w.view))
+}
+
+// shown is the version of what a watcher is shown. A change of permission is a
+// change to those it concerns, so it has a version too: that of the block or
+// the policy that made it. All are stored, so a client that comes back to
+// another session, or another owner, is never told something older.
+func (u *user) shown(w *watcher) presence.Version {
+	v := viewerID(w.viewer)
+	e, _ := u.record.Get(presence.BlockKey(v))
+	p := &u.sys.policies
+	version := max(1, e.Stamp.Version, p.of(v.Tenant).Version, p.of(u.id.Tenant).Version)
+	if w.view == presence.Full {
+		version = max(version, u.version)
+	}
+	return version
 }
 
 func (u *user) onUnregister(m *messages.Unregister) {
@@ -84,15 +98,21 @@ func (u *user) onRecheck(m *messages.Recheck) {
 // recheck decides again for every watcher and tells those for whom the answer
 // is another one.
 func (u *user) recheck() {
-	now := u.sys.now()
 	for i := range u.watching {
 		g := &u.watching[i]
 		for j := range g.watchers {
 			w := &g.watchers[j]
-			if view := u.decide(w.viewer); view != w.view {
-				w.view = view
-				u.send(g.gateway, w.endpoint, u.clock.Next(now), u.seen(view))
+			before := max(u.shown(w), u.version)
+			view := u.decide(w.viewer)
+			if view == w.view {
+				continue
 			}
+			w.view = view
+			version := u.shown(w)
+			if version < before { // a policy and a publish of the same millisecond
+				version = u.clock.Next(u.sys.now())
+			}
+			u.send(g.gateway, w.endpoint, version, u.seen(view))
 		}
 	}
 }
