@@ -199,6 +199,38 @@ func TestLengthsOfEverySize(t *testing.T) {
 	}
 }
 
+// One flush of more than the socket takes: the drain goroutine goes on where
+// the write stopped, and its deadline does not outlive it.
+func TestFlushOfMoreThanTheSocketTakes(t *testing.T) {
+	const timeout = 300 * time.Millisecond
+	s := serve(t, &Config{OutboxLimit: 8 << 20, WriteTimeout: timeout}, nil)
+	p, c := dial(t, s)
+	payload := make([]byte, 4<<20)
+	for i := range len(payload) / 4 {
+		binary.BigEndian.PutUint32(payload[4*i:], uint32(i))
+	}
+	go func() { _ = c.Send(Binary, payload) }() // the read below notices a failure
+	if f, err := p.frame(); err != nil || !bytes.Equal(f.payload, payload) {
+		t.Fatalf("%d bytes came, %v; want the %d sent", len(f.payload), err, len(payload))
+	}
+	c.awaitDrain()
+	<-time.After(2 * timeout) // real sockets know no virtual time
+	if err := c.Send(Text, []byte("later")); err != nil {
+		t.Fatal(err)
+	}
+	p.want(0x81, "later")
+}
+
+// The echo of a close waits behind a backlog nobody reads, but not for as long
+// as a write may take.
+func TestPeerClosesWithoutReading(t *testing.T) {
+	s := serve(t, &Config{WriteTimeout: time.Hour, answerWait: 50 * time.Millisecond}, nil)
+	p, c := dial(t, s)
+	fill(t, c, 8<<10)
+	p.send(closeFrame(CodeGoingAway, ""))
+	wantCode(t, within(t, s.ended, "Serve to return"), CodeGoingAway, true)
+}
+
 // Many goroutines queue, flush, ping and at last close; the peer sees each
 // one's messages in order, and nothing behind the close frame.
 func TestConcurrentUse(t *testing.T) {
