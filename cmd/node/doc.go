@@ -1,0 +1,8 @@
+// Command node is Rollcall: the server, and the tools that speak to one.
+//
+//	node                 serve, in development mode on 127.0.0.1:8080
+//	node serve --issuer https://... --audience ... --listen 0.0.0.0:8443 ...
+//	node token --server http://127.0.0.1:8080 --user alice
+//
+// It owns flags, signals and the exit code. All else is in the packages below.
+package main

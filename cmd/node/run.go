@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/lmittmann/tint"
+
+	"rollcall/gateway"
+	"rollcall/gateway/auth"
+	"rollcall/gateway/auth/devissuer"
+	"rollcall/gateway/front"
+	"rollcall/persistence"
+	"rollcall/web"
+)
+
+// Main is a running program: what Start has started.
+type Main struct {
+	URL    string // where clients reach it
+	Admin  string // URL of the admin listener, empty: none
+	Failed <-chan error
+
+	node *gateway.Node
+	dev  bool
+}
+
+// Start checks the flags, opens the store and serves. log gets the log.
+func Start(ctx context.Context, s *Serve, log io.Writer) (*Main, error) {
+	dev, err := s.mode()
+	if err != nil {
+		return nil, err
+	}
+	if s.ResetData {
+		if err := persistence.Reset(s.Data); err != nil {
+			return nil, err
+		}
+	}
+	c := gateway.Config{Log: logger(s.Log, log), Limits: front.Limits{PerAddress: s.PerAddress}, Origins: s.Origin}
+	failed := make(chan error, 1)
+	c.Store = persistence.Config{Dir: s.Data, NoSync: s.NoFsync, Fatal: func(err error) { failed <- err }}
+	if c.Server, err = s.listen(); err != nil {
+		return nil, err
+	}
+	if c.Base, err = s.base(c.Server.Public.Addr()); err == nil {
+		err = s.tokens(ctx, dev, &c)
+	}
+	if err != nil {
+		return nil, errors.Join(err, closeAll(&c.Server))
+	}
+	m := &Main{URL: c.Base, Failed: failed, dev: dev}
+	if c.Server.Admin != nil {
+		m.Admin = "http://" + c.Server.Admin.Addr().String()
+	}
+	if m.node, err = gateway.Start(ctx, c); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// Close ends the node gracefully.
+func (m *Main) Close() error { return m.node.Close() }
+
+// mode decides whether this is a node for development.
+func (s *Serve) mode() (dev bool, err error) {
+	near := loopback(s.Listen)
+	dev = s.Dev || len(s.Issuer) == 0 && near
+	switch {
+	case dev && !near:
+		return dev, fmt.Errorf("development mode gives tokens to everybody and serves loopback addresses only, not %s: "+
+			"name an --issuer, or listen on 127.0.0.1", s.Listen)
+	case dev && len(s.Issuer) > 0:
+		return dev, errors.New("--dev brings its own issuer: leave out --issuer, or --dev")
+	case !dev && len(s.Issuer) == 0:
+		return dev, fmt.Errorf("an --issuer is needed to listen on %s: without one the node cannot tell who calls", s.Listen)
+	case !dev && s.Audience == "":
+		return dev, errors.New("--audience is needed with --issuer: tokens for other services must not be believed")
+	case (s.TLSCert == "") != (s.TLSKey == ""):
+		return dev, errors.New("--tls-cert and --tls-key belong together")
+	}
+	return dev, nil
+}
+
+func loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func (s *Serve) listen() (c gateway.ServerConfig, err error) {
+	if s.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey)
+		if err != nil {
+			return c, fmt.Errorf("TLS certificate: %w", err)
+		}
+		c.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	if c.Public, err = gateway.Listen(s.Listen); err != nil {
+		return c, err
+	}
+	if s.AdminListen != "" {
+		if c.Admin, err = gateway.Listen(s.AdminListen); err != nil {
+			return c, errors.Join(err, c.Public.Close())
+		}
+	}
+	return c, nil
+}
+
+func closeAll(c *gateway.ServerConfig) error {
+	err := c.Public.Close()
+	if c.Admin != nil {
+		err = errors.Join(err, c.Admin.Close())
+	}
+	return err
+}
+
+// base is the URL that clients are told.
+func (s *Serve) base(listening net.Addr) (string, error) {
+	if s.PublicURL == "" {
+		scheme := "http://"
+		if s.TLSCert != "" {
+			scheme = "https://"
+		}
+		return scheme + listening.String(), nil
+	}
+	u, err := url.Parse(s.PublicURL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("--public-url must be as https://presence.example.com, not %q", s.PublicURL)
+	}
+	return strings.TrimRight(s.PublicURL, "/"), nil
+}
+
+// tokens sets who is believed: the operator's issuers, or in development mode
+// one of the node's own.
+func (s *Serve) tokens(ctx context.Context, dev bool, c *gateway.Config) (err error) {
+	if !dev {
+		c.Verifier, err = auth.New(ctx, auth.Config{Issuers: s.Issuer, Audience: s.Audience})
+		return err
+	}
+	c.Page = web.Handler()
+	// The key lies beside the store, which owns its directory.
+	key := filepath.Clean(s.Data) + ".dev-key"
+	if err := os.MkdirAll(filepath.Dir(key), 0o700); err != nil {
+		return fmt.Errorf("development key: %w", err)
+	}
+	c.Issuer, err = devissuer.New(devissuer.Config{KeyFile: key, URL: c.Base + "/dev", Audience: gateway.Audience})
+	return err
+}
+
+func logger(form string, w io.Writer) *slog.Logger {
+	if form == "json" {
+		return slog.New(slog.NewJSONHandler(w, nil))
+	}
+	f, ok := w.(*os.File)
+	return slog.New(tint.NewHandler(w, &tint.Options{NoColor: !ok || !terminal(f)}))
+}
+
+func terminal(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// announce tells a person where to go.
+func (m *Main) announce(w io.Writer) {
+	if !m.dev {
+		fmt.Fprintf(w, "rollcall serves %s\n", m.URL)
+		return
+	}
+	fmt.Fprintf(w, `
+  DEVELOPMENT MODE: everybody on this machine can be anybody. Never expose it.
+
+  Page    %[1]s/
+  Token   node token --server %[1]s --user alice
+
+`, m.URL)
+}

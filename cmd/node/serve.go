@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+)
+
+// Serve are the flags of a node.
+type Serve struct {
+	Listen      string   `default:"127.0.0.1:8080" help:"Address that clients connect to."`
+	AdminListen string   `default:"127.0.0.1:8081" help:"Address of metrics, profiles and administration; keep it private. Empty: none."`
+	Data        string   `default:"./data" help:"Directory of the store."`
+	Dev         bool     `help:"Development mode: demo users, and tokens for everybody who asks. The default on a loopback address without --issuer."`
+	Issuer      []string `help:"URL of an OpenID Connect issuer whose tokens are believed."`
+	Audience    string   `help:"Audience that tokens must be for; required with --issuer."`
+	PublicURL   string   `name:"public-url" help:"URL under which clients reach the node. Default: the listening address."`
+	Origin      []string `help:"Origin of pages, other than the node's own, that may open sockets, as https://app.example.com."`
+	PerAddress  int      `default:"200" help:"Connections of one source address; raise it behind a proxy."`
+	TLSCert     string   `type:"existingfile" help:"Certificate chain in PEM; with --tls-key the public address speaks TLS."`
+	TLSKey      string   `type:"existingfile" help:"Private key in PEM."`
+	Log         string   `enum:"text,json" default:"text" help:"Form of the log: text or json."`
+	NoFsync     bool     `name:"no-fsync" help:"Do not force commits to the disk: they survive a crash of the process, not of the machine."`
+	ResetData   bool     `name:"reset-data" help:"Move a damaged store in the data directory aside and start with an empty one."`
+}
+
+// Run serves until the context ends, which SIGTERM and SIGINT do, or until the
+// storage fails.
+func (s *Serve) Run(ctx context.Context) error {
+	m, err := Start(ctx, s, os.Stderr)
+	if err != nil {
+		return err
+	}
+	m.announce(os.Stdout)
+	select {
+	case <-ctx.Done():
+		return m.Close()
+	case err := <-m.Failed:
+		return m.abandon(err)
+	}
+}
+
+// abandonAfter bounds the clean-up after a storage error: its outcome cannot be
+// relied on, but the end of the process can.
+const abandonAfter = 500 * time.Millisecond
+
+func (m *Main) abandon(err error) error {
+	done := make(chan struct{})
+	go func() { // ends with the process if not before
+		_ = m.Close() // the storage error is the one to tell
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(abandonAfter):
+	}
+	return err
+}

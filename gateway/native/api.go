@@ -1,0 +1,117 @@
+package native
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rollcall/actors"
+	"rollcall/gateway/front"
+	"rollcall/gateway/wsconn"
+)
+
+// API is the native protocol's surface.
+type API struct {
+	front         *front.Front
+	notifications *actors.Notifications
+	sockets       *wsconn.Config
+	mux           *http.ServeMux
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	open   map[closer]struct{}
+	closed bool
+	live   sync.WaitGroup // sockets and streams
+}
+
+// closer is a connection that the node can tell to go elsewhere.
+type closer interface{ goAway() }
+
+// New makes the surface; Close ends its connections.
+func New(f *front.Front, n *actors.Notifications) *API {
+	a := &API{front: f, notifications: n, mux: http.NewServeMux(), open: make(map[closer]struct{})}
+	a.ctx, a.cancel = context.WithCancel(context.Background())
+	a.sockets = &wsconn.Config{
+		MaxMessage: maxMessage, Subprotocols: []string{protocolJSON, protocolProto}, Origin: a.origin,
+	}
+	a.mux.HandleFunc("GET /v1/stream", a.serveStream)
+	a.mux.HandleFunc("GET /v1/events", a.serveEvents)
+	a.mux.HandleFunc("POST /v1/publish", a.servePublish)
+	a.mux.HandleFunc("POST /v1/watch", a.serveWatch)
+	a.mux.HandleFunc("POST /trouter/", a.serveTrouter)
+	a.mux.HandleFunc("GET /v1/presence", a.servePresence)
+	a.mux.HandleFunc("POST /v1/presence", a.servePresence)
+	a.mux.HandleFunc("GET /v1/me/blocks", a.serveBlocks)
+	a.mux.HandleFunc("PUT /v1/me/blocks/{user}", a.serveBlock)
+	a.mux.HandleFunc("DELETE /v1/me/blocks/{user}", a.serveBlock)
+	a.mux.HandleFunc("GET /v1/changes", a.serveChanges)
+	return a
+}
+
+// ServeHTTP answers everything under /v1/ and /trouter/.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	front.Route(a.mux, w, r)
+}
+
+// origin admits the pages of this node and those that the operator has named.
+func (a *API) origin(origin, host string) bool {
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	return strings.EqualFold(u.Host, host) ||
+		slices.ContainsFunc(a.front.Origins, func(o string) bool { return strings.EqualFold(o, origin) })
+}
+
+// enter registers a connection that lives on after its request; false while the
+// node closes.
+func (a *API) enter(c closer) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return false
+	}
+	a.open[c] = struct{}{}
+	a.live.Add(1)
+	return true
+}
+
+func (a *API) leave(c closer) {
+	a.mu.Lock()
+	delete(a.open, c)
+	a.mu.Unlock()
+	a.live.Done()
+}
+
+// Close tells every connection that the node goes away and waits until they
+// have ended, which they do within seconds whatever the clients do.
+func (a *API) Close() {
+	a.mu.Lock()
+	a.closed = true
+	all := make([]closer, 0, len(a.open))
+	for c := range a.open {
+		all = append(all, c)
+	}
+	a.mu.Unlock()
+	a.cancel()
+	for _, c := range all {
+		c.goAway()
+	}
+	a.live.Wait()
+}
+
+// Panics counts the socket callbacks that panicked: bugs.
+func (a *API) Panics() uint64 { return a.sockets.Panics() }
+
+// requestTimeout bounds what one HTTP request waits for actors.
+const requestTimeout = 10 * time.Second
+
+func (a *API) context(r *http.Request) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(r.Context(), requestTimeout)
+}

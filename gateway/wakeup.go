@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"rollcall/persistence"
+	"rollcall/presence"
+)
+
+// wakeRate is how many stored users are activated a second after a start, so
+// that clients who come back are served meanwhile.
+const wakeRate = 2000
+
+// wakeUp activates every user whose presence changes by itself, so that what
+// came due while the node was down is announced and what comes is on a timer.
+func (n *Node) wakeUp(ctx context.Context) {
+	began, woken := time.Now(), 0
+	tick := time.NewTicker(time.Second / 20)
+	defer tick.Stop()
+	err := n.store.Wakeups(ctx, func(u presence.UserID, _ time.Time) error {
+		if woken++; woken%(wakeRate/20) == 0 {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return n.wake(ctx, tick, u)
+	})
+	switch {
+	case ctx.Err() != nil || errors.Is(err, persistence.ErrClosed):
+	case err != nil:
+		n.log.Error("the start-up sweep of stored users failed", "error", err)
+	case woken > 0:
+		n.log.Info("stored users activated", "users", woken, "seconds", time.Since(began).Seconds())
+	}
+}
+
+// wake waits for room where the actors are busy.
+func (n *Node) wake(ctx context.Context, tick *time.Ticker, u presence.UserID) error {
+	for n.actors.Wake(u) != nil {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
