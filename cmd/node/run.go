@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"rollcall/gateway/auth"
 	"rollcall/gateway/auth/devissuer"
 	"rollcall/gateway/front"
+	"rollcall/gateway/graph"
 	"rollcall/persistence"
 	"rollcall/web"
 )
@@ -46,6 +48,7 @@ func Start(ctx context.Context, s *Serve, log io.Writer) (*Main, error) {
 	}
 	c := gateway.Config{Log: logger(s.Log, log), Limits: front.Limits{PerAddress: s.PerAddress}, Origins: s.Origin}
 	failed := make(chan error, 1)
+	c.Graph = func(f *front.Front) http.Handler { return graph.New(graph.Config{Front: f, Demo: dev}) }
 	c.Store = persistence.Config{Dir: s.Data, NoSync: s.NoFsync, Fatal: func(err error) { failed <- err }}
 	if c.Server, err = s.listen(); err != nil {
 		return nil, err
