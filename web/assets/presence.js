@@ -48,12 +48,6 @@ export function words(item) {
   return detail + idle + away;
 }
 
-/** The sentence for a screen reader and for the list of changes. */
-export function sentence(name, item) {
-  const note = item.note ? `, note: ${item.note.content}` : '';
-  return `${name}: ${words(item)}${note}`;
-}
-
 /** Whether people would see a difference between two items. */
 export function differs(a, b) {
   const visible = ({ availability, activity, note, outOfOffice: out, location }) =>

@@ -184,6 +184,7 @@ export class Stream {
   #acknowledge() {
     this.#clear('ack');
     this.#receiver.owed = 0;
+    if (this.#receiver.seq === 0) return; // the first batch is missing: it will be sent again
     this.#send({ type: 'ack', seq: this.#receiver.seq });
     this.on.acknowledged?.(this.#receiver.seq);
   }

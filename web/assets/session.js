@@ -8,17 +8,20 @@ import { Activity } from './activity.js';
 import { Latency } from './latency.js';
 import { View } from './view.js';
 
+const PATIENCE = 5; // attempts of a publish that comes too soon
+
 export class Session {
   #items = new Map(); // login -> the newest item
   #link = { phase: 'idle' };
   #resumed = 0;
+  #turn = Promise.resolve();
   #away = false; // the device's session was published as away
 
   constructor(person) {
     this.person = person;
     this.byAddress = new Map(people.map((p) => [address(p, person), p]));
     this.view = new View(person, this.#controls());
-    this.latency = new Latency(({ version, ...measured }) => this.#measured(version, measured));
+    this.latency = new Latency((measured) => this.#measured(measured));
     this.stream = this.#newStream();
     this.sources = new Sources(person.login, localStorage, (source) => this.#publish(source));
     this.activity = new Activity(document, () => this.#active());
@@ -72,15 +75,14 @@ export class Session {
       if (!this.activity.idle) this.stream.active();
       return;
     }
-    await this.#publishDevice();
-    await this.stream.watch({ add: people.map((p) => address(p, this.person)), replace: true });
-    await Promise.all([this.#readBlocks(), this.#readOwn()]);
+    const add = people.map((p) => address(p, this.person));
+    await Promise.all([this.stream.watch({ add, replace: true }), this.#publishDevice(), this.#readBlocks()]);
   }
 
   #publishDevice() {
     this.#away = this.activity.idle;
     const state = this.#away ? 'Away' : 'Available';
-    return this.stream.publish({ source: 'client', availability: state, activity: state });
+    return this.#publish({ source: 'client', availability: state, activity: state });
   }
 
   #active() {
@@ -97,15 +99,12 @@ export class Session {
   // What arrives.
 
   #arrived(items) {
-    const now = Date.now();
     for (const item of items) {
       const person = this.byAddress.get(item.user);
       if (!person) continue;
+      const forced = person === this.person ? this.#items.get(person.login)?.forced : undefined;
+      this.#take(person, forced ? { ...item, forced } : item);
       this.latency.arrived(item.version);
-      const before = this.#items.get(person.login);
-      const forced = person === this.person ? before?.forced : undefined;
-      this.#items.set(person.login, forced ? { ...item, forced } : item);
-      if (before && differs(before, item)) this.view.tell(person, item, now);
       if (person === this.person) this.#readOwn().catch(() => {}); // the public part is shown already
     }
     this.#paint();
@@ -114,14 +113,19 @@ export class Session {
   // Others are not told until when something was set, so batches do not say it: the owner asks.
   async #readOwn() {
     const { items } = await this.#get(`/v1/presence?user=${encodeURIComponent(address(this.person, this.person))}`);
-    const before = this.#items.get(this.person.login);
-    if (!items[0] || (before && items[0].version < before.version)) return;
-    this.#items.set(this.person.login, items[0]);
+    if (items[0]) this.#take(this.person, items[0]);
     this.#paint();
   }
 
-  #measured(version, measured) {
-    const login = [...this.#items].find(([, item]) => item.version === version)?.[0];
+  #take(person, item) {
+    const before = this.#items.get(person.login);
+    if (before && item.version < before.version) return;
+    this.#items.set(person.login, item);
+    if (before && differs(before, item)) this.view.tell(person, item, Date.now());
+  }
+
+  #measured(measured) {
+    const login = [...this.#items].find(([, item]) => item.version === measured.version)?.[0];
     if (measured.own || login) this.view.paintLatency({ ...measured, name: find(login)?.given });
   }
 
@@ -149,10 +153,25 @@ export class Session {
     };
   }
 
-  async #publish(source) {
-    const done = await this.latency.during(() => this.stream.publish(source));
-    this.#readOwn().catch(() => {}); // the change is made; how long it holds is shown with the next one
-    return done;
+  // One after the other: what was set last is sent last.
+  #publish(source) {
+    const turn = this.#turn.then(() => this.#publishPatiently(source));
+    this.#turn = turn.catch(() => {}); // whoever asked for it is told, the next one goes on
+    return turn;
+  }
+
+  // Quick clicks may exceed the node's rate for one device; it says when to come again.
+  async #publishPatiently(source) {
+    for (let tries = 1; ; tries++) {
+      try {
+        const done = await this.latency.during(() => this.stream.publish(source));
+        this.#readOwn().catch(() => {}); // the change is made; how long it holds is shown with the next one
+        return done;
+      } catch (err) {
+        if (err.code !== 'publish_rate' || tries === PATIENCE) throw err;
+        await new Promise((resolve) => setTimeout(resolve, err.retryAfterMs ?? 1000));
+      }
+    }
   }
 
   async #toggle(kind, ms) {

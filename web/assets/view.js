@@ -2,10 +2,10 @@
 // painted by their modules.
 
 import { others } from './people.js';
-import { sentence, timeOfDay } from './presence.js';
+import { look, timeOfDay, words } from './presence.js';
 import { Row } from './bubbles.js';
 import { Me } from './me.js';
-import { $, h, show, text } from './dom.js';
+import { $, badge, h, show, text } from './dom.js';
 import { spell } from './latency.js';
 
 const KEPT_CHANGES = 40;
@@ -56,7 +56,11 @@ export class View {
 
   /** Adds to the list of changes, which a screen reader speaks. */
   tell(person, item, now) {
-    const line = h('li', { 'data-login': person.login }, h('time', {}, timeOfDay(now)), h('span', {}, sentence(person.name, item)));
+    const note = item.note ? [' ', h('q', {}, item.note.content)] : [];
+    const line = h('li', { 'data-version': item.version },
+      h('time', {}, timeOfDay(now)), badge(look(item)),
+      h('p', {}, h('strong', {}, person.name), ` ${words(item)}`, ...note),
+      h('span', { class: 'took muted small', 'aria-hidden': 'true' }));
     $('changes').prepend(line);
     while ($('changes').children.length > KEPT_CHANGES) $('changes').lastChild.remove();
     show($('changes-none'), false);
@@ -73,7 +77,9 @@ export class View {
     if (stale) text($('stale-words'), staleWords(link, now));
   }
 
-  paintLatency({ ms, own, name }) {
+  paintLatency({ version, ms, own, name }) {
+    const line = $('changes').querySelector(`[data-version="${version}"] .took`);
+    if (line) text(line, spell(ms));
     const whose = own ? 'Your last change was back here' : `${name}'s last change arrived`;
     text($('latency'), `${whose} ${spell(ms)} after it was set`);
   }
