@@ -104,7 +104,9 @@ func TestTokenOfAnotherFeedIsRefused(t *testing.T) {
 			if _, _, err := s.Changes(tt.tenant, tt.token, 1); !errors.Is(err, tt.want) {
 				t.Errorf("changes answered %v, want %v", err, tt.want)
 			}
-			if err := s.FeedWait(context.Background(), tt.tenant, tt.token); !errors.Is(err, tt.want) {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			if err := s.FeedWait(ctx, tt.tenant, tt.token); !errors.Is(err, tt.want) {
 				t.Errorf("wait answered %v, want %v", err, tt.want)
 			}
 		})
@@ -149,7 +151,7 @@ func TestHoleInTheFeedIsNeverPassedOver(t *testing.T) {
 	if _, _, err := s.Changes(contoso, Token{}, 10); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("reading across the hole answered %v, want ErrCorrupt", err)
 	}
-	if err := <-fatal; !errors.Is(err, ErrCorrupt) {
+	if err := receive(t, fatal); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("fatal got %v", err)
 	}
 }
@@ -208,7 +210,7 @@ func TestFeedWaitEndsWithItsContextAndWithTheStore(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- s.FeedWait(context.Background(), contoso, Token{}) }()
 	closeStore(t, s)
-	if err := <-ended; !errors.Is(err, ErrClosed) {
+	if err := receive(t, ended); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
 	}
 }

@@ -83,12 +83,12 @@ func TestOfOneUsersCommitsTheLastQueuedStays(t *testing.T) {
 		s.Commit(commitOf(alice, v, a), func(err error) { answers <- err })
 	}
 	send(1, presence.Away)
-	<-hold.entered // the next two share a batch
+	receive(t, hold.entered) // the next two share a batch
 	send(2, presence.Busy)
 	send(3, presence.Available)
 	close(hold.release)
 	for range 3 {
-		if err := <-answers; err != nil {
+		if err := receive(t, answers); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -201,7 +201,7 @@ func TestWrongValueIsNeverServed(t *testing.T) {
 			if !errors.Is(err, ErrCorrupt) {
 				t.Errorf("load answered %v, want ErrCorrupt", err)
 			}
-			if err := <-fatal; !errors.Is(err, ErrCorrupt) {
+			if err := receive(t, fatal); !errors.Is(err, ErrCorrupt) {
 				t.Errorf("fatal got %v, want ErrCorrupt", err)
 			}
 			err = await(t, func(done func(error)) { s.Commit(commitOf(bob, 2, presence.Busy), done) })

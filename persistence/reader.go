@@ -97,7 +97,7 @@ func (r *reader) serve(ops []read) {
 		if err == nil {
 			err = r.store.corrupt(op.look(txn))
 		}
+		r.store.metrics.loads.Inc()
 		op.answer(err)
 	}
-	r.store.metrics.loads.Add(float64(len(ops)))
 }

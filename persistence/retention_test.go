@@ -48,6 +48,9 @@ func TestOldChangesAreRemovedAndTheirReadersResync(t *testing.T) {
 		if _, _, err := s.Changes(contoso, token, 10); !errors.Is(err, ErrResync) {
 			t.Errorf("reading from %d answered %v, want ErrResync", token.seq, err)
 		}
+		if err := s.FeedWait(t.Context(), contoso, token); !errors.Is(err, ErrResync) {
+			t.Errorf("waiting after %d answered %v, want ErrResync", token.seq, err)
+		}
 	}
 
 	clock.Add(time.Hour.Milliseconds())

@@ -117,3 +117,15 @@ func (h *held) commit(txn *badger.Txn) error {
 	<-h.release
 	return txn.Commit()
 }
+
+// receive waits for one value, so that a test that misses it fails at once.
+func receive[T any](t testing.TB, from <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(patience):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}

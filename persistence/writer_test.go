@@ -49,7 +49,7 @@ func TestStorageErrorEndsTheStore(t *testing.T) {
 		t.Error("the feed's end moved by a commit that failed")
 	}
 	cancel()
-	if err := <-waiting; !errors.Is(err, context.Canceled) {
+	if err := receive(t, waiting); !errors.Is(err, context.Canceled) {
 		t.Errorf("a follower was woken: %v", err)
 	}
 	if s.Writable() {
@@ -86,7 +86,7 @@ func TestFullQueueRefusesAndWhatWasQueuedIsStored(t *testing.T) {
 		})
 	}
 	send(0)
-	<-hold.entered
+	receive(t, hold.entered)
 	for n := range maxQueued {
 		send(n + 1)
 	}
@@ -150,7 +150,7 @@ func TestCloseStoresWhatIsQueuedAndRefusesTheRest(t *testing.T) {
 			}
 		})
 	}
-	<-hold.entered
+	receive(t, hold.entered)
 	close(hold.release)
 	closeStore(t, s)
 	if n := failed.Load(); n != 0 {
@@ -197,7 +197,7 @@ func TestLargeCommitsAreSplitOverTransactions(t *testing.T) {
 	}
 	close(hold.release)
 	for range lists {
-		if err := <-answers; err != nil {
+		if err := receive(t, answers); err != nil {
 			t.Fatal(err)
 		}
 	}
