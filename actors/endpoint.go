@@ -30,12 +30,12 @@ type endpoint struct {
 	key     EndpointKey
 	number  uint32
 	mailbox *cluster.Mailbox
-	ended   chan struct{}  // closed when the endpoint is over
-	lost    atomic.Bool    // updates did not fit into the mailbox
-	viewer  *messages.User // shared by all registrations
-	address trouter.Address
+	ended   atomic.Pointer[chan struct{}] // made for who waits, closed when the endpoint is over
+	lost    atomic.Bool                   // updates did not fit into the mailbox
+	viewer  *messages.User                // shared by all registrations
+	secret  secret                        // in its URL
 
-	session string
+	session secret // zero: none that can be resumed
 	epoch   uint32
 	conn    Conn // nil while there is none
 	since   time.Time
@@ -60,7 +60,7 @@ type watched struct {
 type (
 	subscribed struct {
 		watch   *watch // nil: the list as it was when the client connected
-		session string
+		session secret
 		answer  *messages.Subscribed
 		err     error
 	}
@@ -74,15 +74,29 @@ type (
 )
 
 func newEndpoint(s *System, k EndpointKey, number uint32) *endpoint {
-	org := s.policies.of(k.User.Tenant).Org
+	e := &endpoint{sys: s, key: k, number: number, secret: newSecret()}
+	e.viewer = &messages.User{Tenant: e.key.User.Tenant[:], Mri: k.User.MRI}
+	return e
+}
+
+// address is where the endpoint is reached; its organisation is its tenant's.
+func (e *endpoint) address() trouter.Address {
+	org := e.sys.policies.of(e.key.User.Tenant).Org
 	if org == "" {
 		org = DefaultOrg
 	}
-	return &endpoint{
-		sys: s, key: k, number: number, ended: make(chan struct{}),
-		viewer:  messages.FromUser(k.User),
-		address: trouter.Address{Org: org, Tenant: k.User.Tenant.String(), Node: s.node.ID, Endpoint: secret()},
+	return trouter.Address{
+		Org: org, Tenant: e.key.User.Tenant.String(), Node: e.sys.node.ID, Endpoint: e.secret.String(),
 	}
+}
+
+// done is closed when the endpoint is over.
+func (e *endpoint) done() <-chan struct{} {
+	made := make(chan struct{})
+	if e.ended.CompareAndSwap(nil, &made) {
+		return made
+	}
+	return *e.ended.Load()
 }
 
 // DefaultOrg is the organisation in endpoint URLs of tenants that have none.

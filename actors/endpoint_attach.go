@@ -23,12 +23,12 @@ func (e *endpoint) onAttach(m *attach) {
 	e.epoch++
 	e.conn, e.since = m.Conn, time.Time{}
 	e.beat = now.Add(wheel.Jitter(PingEvery, uint64(e.number)))
-	resumed := m.Session != "" && m.Session == e.session && m.Ack <= e.queue.LastSeq()
+	resumed := e.session != (secret{}) && m.Session == e.session.String() && m.Ack <= e.queue.LastSeq()
 	if !resumed {
 		e.begin()
 	}
 	e.conn.Welcome(Attached{
-		Address: e.address, Session: e.session, Resumed: resumed, Watching: len(e.watches),
+		Address: e.address(), Session: e.session.String(), Resumed: resumed, Watching: len(e.watches),
 	})
 	m.done <- &Link{endpoint: e, epoch: e.epoch}
 	if e.leasing {
@@ -47,7 +47,7 @@ func (e *endpoint) onAttach(m *attach) {
 
 // begin starts a new session: nothing of the old one counts any more.
 func (e *endpoint) begin() {
-	e.session = secret()
+	e.session = newSecret()
 	e.queue = trouter.Queue[*Update]{}
 	e.asking = asking{}
 	for i := range e.watches {
@@ -127,7 +127,8 @@ func (e *endpoint) end() {
 		e.unregister(w.of)
 	}
 	e.watches = nil
-	close(e.ended)
+	e.done() // so that nobody makes another
+	close(*e.ended.Load())
 	e.mailbox.Stop()
 }
 
@@ -144,7 +145,7 @@ func (e *endpoint) onTick() {
 		e.disconnect(CloseSlow)
 	case trouter.Resync: // batches are gone for good: only a new session can go on
 		e.sys.metrics.resyncs.Inc()
-		e.session = ""
+		e.session = secret{}
 		e.disconnect(CloseSlow)
 	}
 	for _, b := range e.queue.Due(now) {

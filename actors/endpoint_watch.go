@@ -76,7 +76,7 @@ func (e *endpoint) listFailed(m subscribed, err error) {
 	}
 	if m.session == e.session {
 		e.disconnect(CloseGoingAway)
-		e.session = ""
+		e.session = secret{}
 	}
 }
 

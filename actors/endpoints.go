@@ -32,7 +32,7 @@ type endpoints struct {
 	next    atomic.Uint32
 	mu      sync.Mutex
 	byKey   map[EndpointKey]*endpoint
-	byURL   map[string]*endpoint
+	byURL   map[secret]*endpoint
 	perUser map[presence.UserID]int
 	closed  bool
 
@@ -46,7 +46,7 @@ type numberShard struct {
 
 func (t *endpoints) init(s *System) {
 	t.sys = s
-	t.byKey, t.byURL = map[EndpointKey]*endpoint{}, map[string]*endpoint{}
+	t.byKey, t.byURL = map[EndpointKey]*endpoint{}, map[secret]*endpoint{}
 	t.perUser = map[presence.UserID]int{}
 	for i := range t.numbers {
 		t.numbers[i].m = map[uint32]*endpoint{}
@@ -81,7 +81,7 @@ func (t *endpoints) open(k EndpointKey) (*endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.byKey[k], t.byURL[e.address.Endpoint] = e, e
+	t.byKey[k], t.byURL[e.secret] = e, e
 	t.perUser[k.User]++
 	s := &t.numbers[e.number%numberShards]
 	s.mu.Lock()
@@ -98,7 +98,7 @@ func (t *endpoints) forget(e *endpoint) {
 		return
 	}
 	delete(t.byKey, e.key)
-	delete(t.byURL, e.address.Endpoint)
+	delete(t.byURL, e.secret)
 	if t.perUser[e.key.User]--; t.perUser[e.key.User] == 0 {
 		delete(t.perUser, e.key.User)
 	}
@@ -161,7 +161,7 @@ func (s *System) Attach(ctx context.Context, a Attach) (*Link, error) {
 		select {
 		case l := <-done:
 			return l, nil
-		case <-e.ended:
+		case <-e.done():
 			continue
 		case <-ctx.Done():
 			return nil, messages.ErrTimeout
@@ -172,29 +172,24 @@ func (s *System) Attach(ctx context.Context, a Attach) (*Link, error) {
 // Endpoint finds a user's endpoint by its address. ErrBadID if there is none on
 // this gateway, also if it is somebody else's.
 func (s *System) Endpoint(u presence.UserID, a trouter.Address) (*Link, error) {
-	s.endpoints.mu.Lock()
-	defer s.endpoints.mu.Unlock()
-	e := s.endpoints.byURL[a.Endpoint]
-	if e == nil || e.key.User != u || e.address != a {
-		return nil, messages.ErrBadID.With("no endpoint of this user has that URL, it may have ended")
+	var k secret
+	if b, err := hex.DecodeString(a.Endpoint); err == nil && copy(k[:], b) == len(k) && len(b) == len(k) {
+		s.endpoints.mu.Lock()
+		e := s.endpoints.byURL[k]
+		s.endpoints.mu.Unlock()
+		if e != nil && e.key.User == u && e.address() == a {
+			return &Link{endpoint: e}, nil
+		}
 	}
-	return &Link{endpoint: e}, nil
+	return nil, messages.ErrBadID.With("no endpoint of this user has that URL, it may have ended")
 }
 
-// EndpointOf finds a user's endpoint by its id. ErrBadID if there is none on this
-// gateway.
-func (s *System) EndpointOf(k EndpointKey) (*Link, error) {
-	s.endpoints.mu.Lock()
-	defer s.endpoints.mu.Unlock()
-	e := s.endpoints.byKey[k]
-	if e == nil {
-		return nil, messages.ErrBadID.With("no endpoint of this user has that id, connect it first")
-	}
-	return &Link{endpoint: e}, nil
+// secret is 128 random bits, written as 32 hex digits.
+type secret [16]byte
+
+func newSecret() (s secret) {
+	_, _ = rand.Read(s[:]) // never fails
+	return s
 }
 
-func secret() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return hex.EncodeToString(b[:])
-}
+func (s secret) String() string { return hex.EncodeToString(s[:]) }

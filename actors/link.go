@@ -85,7 +85,7 @@ func (l *Link) PublishWait(ctx context.Context, p Publish) (presence.Version, er
 		return presence.Version(a.published.GetVersion()), a.err
 	case <-ctx.Done():
 		return 0, messages.ErrTimeout
-	case <-l.endpoint.ended:
+	case <-l.endpoint.done():
 		return 0, messages.ErrTimeout
 	}
 }
@@ -106,7 +106,7 @@ func (l *Link) WatchWait(ctx context.Context, c WatchChange) (Answer, error) {
 	select {
 	case a := <-got:
 		return a, a.Err
-	case <-l.endpoint.ended:
+	case <-l.endpoint.done():
 		return Answer{}, messages.ErrBadID.With("the endpoint has ended")
 	case <-ctx.Done():
 		return Answer{}, messages.ErrTimeout

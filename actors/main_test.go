@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"rollcall/cluster"
 	"rollcall/persistence"
 	"rollcall/presence"
 	"rollcall/trouter"
@@ -263,3 +264,5 @@ func (w *world) metric(name string) float64 {
 	w.t.Fatal("no metric " + name)
 	return 0
 }
+
+func userAddress(u presence.UserID) cluster.Address { return cluster.User(u) }

@@ -6,7 +6,6 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"rollcall/cluster"
-	"rollcall/limit"
 	"rollcall/messages"
 	"rollcall/persistence"
 	"rollcall/presence"
@@ -28,19 +27,20 @@ type user struct {
 	state   presence.State  // as committed last
 	version presence.Version
 	clock   presence.Clock
-	loading bool
-	stash   []asked // while loading
+	loading *loading // nil when loaded
 
 	flight *flight // being committed
 	next   *flight // waits for flight to end
 
-	watching []group // live endpoints, by gateway
-	subs     []subscription
+	watching []group        // live endpoints, by gateway
+	subs     *subscriptions // nil while none is under way
 	timer    wheel.Timer
 	pace     *pacing
-	rate     limit.Bucket
-	devices  []deviceRate
+	rates    *rates // nil until it publishes
 }
+
+// loading holds what waits for a user to be loaded.
+type loading struct{ stash []asked }
 
 // asked is a message that waits with the one who asked.
 type asked struct {
@@ -80,7 +80,7 @@ func (u *user) Receive(ctx actor.Context) {
 		u.onLoaded(ctx, m)
 	case *actor.Stopped, *actor.Restarting:
 	default:
-		if u.loading {
+		if u.loading != nil {
 			u.wait(ctx)
 			return
 		}
@@ -120,7 +120,7 @@ func (u *user) handle(ctx actor.Context, msg any, sender *actor.PID) {
 }
 
 func (u *user) load() {
-	u.loading = true
+	u.loading = &loading{}
 	u.sys.store.Load(u.id, func(l persistence.Loaded, err error) {
 		u.mailbox.PostOwn(loaded{l, err})
 	})
@@ -130,17 +130,16 @@ func (u *user) wait(ctx actor.Context) {
 	if _, idle := ctx.Message().(cluster.Idle); idle {
 		return
 	}
-	if len(u.stash) >= maxStashed {
+	if len(u.loading.stash) >= maxStashed {
 		u.refuse(ctx, asked{ctx.Message(), ctx.Sender()}, cluster.ErrOverloaded)
 		return
 	}
-	u.stash = append(u.stash, asked{ctx.Message(), ctx.Sender()})
+	u.loading.stash = append(u.loading.stash, asked{ctx.Message(), ctx.Sender()})
 }
 
 func (u *user) onLoaded(ctx actor.Context, m loaded) {
-	u.loading = false
-	stash := u.stash
-	u.stash = nil
+	stash := u.loading.stash
+	u.loading = nil
 	if m.err != nil {
 		for _, a := range stash {
 			u.refuse(ctx, a, m.err)
@@ -202,7 +201,7 @@ func (u *user) rules() *presence.Policy { return &u.sys.policies.of(u.id.Tenant)
 func (u *user) onIdle() {
 	u.endLeases(u.sys.now())
 	_, next := presence.Aggregate(&u.record, u.sys.now(), u.rules().Rules)
-	if len(u.watching) > 0 || !next.IsZero() || u.flight != nil || len(u.subs) > 0 {
+	if len(u.watching) > 0 || !next.IsZero() || u.flight != nil || u.subs != nil {
 		return
 	}
 	if u.mailbox.CloseIfEmpty() {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -173,13 +174,19 @@ func (u *user) answer(ctx actor.Context, to *actor.PID, msg any) {
 	}
 }
 
-// deviceRate limits one device or application; a user has few of them.
+// rates are a user's publish limiters: one for all, one for each device or
+// application, of which a user has few.
+type rates struct {
+	all     limit.Bucket
+	devices []deviceRate
+}
+
 type deviceRate struct {
 	name   string
 	bucket limit.Bucket
 }
 
-// maxDevices bounds the limiters kept per user; the one longest unused goes.
+// maxDevices bounds the limiters kept per user; the one that came first goes.
 const maxDevices = 32
 
 // admit applies the publish rates of the tenant. What keeps a session alive is
@@ -192,11 +199,14 @@ func (u *user) admit(ms []presence.Mutation, device string, now time.Time) error
 	if !counts {
 		return nil
 	}
+	if u.rates == nil {
+		u.rates = &rates{}
+	}
 	q := &u.rules().Quotas
-	if ok, wait := u.device(device).Take(now, perMinute(q.DevicePublish)); !ok {
+	if ok, wait := u.rates.of(device).Take(now, perMinute(q.DevicePublish)); !ok {
 		return messages.ErrPublishRate.After(wait)
 	}
-	if ok, wait := u.rate.Take(now, perMinute(q.UserPublish)); !ok {
+	if ok, wait := u.rates.all.Take(now, perMinute(q.UserPublish)); !ok {
 		return messages.ErrPublishRate.After(wait)
 	}
 	return nil
@@ -206,16 +216,15 @@ func perMinute(r presence.Rate) limit.Rate {
 	return limit.Rate{Count: r.PerMinute, Per: time.Minute, Burst: r.Burst}
 }
 
-func (u *user) device(name string) *limit.Bucket {
-	for i := range u.devices {
-		if u.devices[i].name == name {
-			return &u.devices[i].bucket
+func (r *rates) of(device string) *limit.Bucket {
+	for i := range r.devices {
+		if r.devices[i].name == device {
+			return &r.devices[i].bucket
 		}
 	}
-	if len(u.devices) == maxDevices {
-		copy(u.devices, u.devices[1:])
-		u.devices = u.devices[:maxDevices-1]
+	if len(r.devices) == maxDevices {
+		r.devices = slices.Delete(r.devices, 0, 1)
 	}
-	u.devices = append(u.devices, deviceRate{name: name})
-	return &u.devices[len(u.devices)-1].bucket
+	r.devices = append(r.devices, deviceRate{name: device})
+	return &r.devices[len(r.devices)-1].bucket
 }

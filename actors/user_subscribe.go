@@ -17,6 +17,9 @@ const WatchLease = 24 * time.Hour
 // renewWatch is the rest of a lease at which reading a list renews it.
 const renewWatch = WatchLease - 6*time.Hour
 
+// subscriptions are the changes of this user's lists that are under way.
+type subscriptions []subscription
+
 // subscription is one change of an endpoint's list on its way through the
 // store. Changes of one endpoint follow one another.
 type subscription struct {
@@ -41,12 +44,15 @@ type (
 // onSubscribe reads the list of one of this user's endpoints, changes it and
 // stores it. The list is not kept in memory: the endpoint holds what it needs.
 func (u *user) onSubscribe(ctx actor.Context, m *messages.Subscribe, sender *actor.PID) {
-	if len(u.subs) >= maxStashed {
+	if u.subs == nil {
+		u.subs = &subscriptions{}
+	}
+	if len(*u.subs) >= maxStashed {
 		u.refuse(ctx, asked{m, sender}, messages.ErrOverloaded)
 		return
 	}
-	busy := u.subOf(m.Endpoint) >= 0
-	u.subs = append(u.subs, subscription{req: m, sender: sender})
+	busy := u.subs.of(m.Endpoint) >= 0
+	*u.subs = append(*u.subs, subscription{req: m, sender: sender})
 	if !busy {
 		u.loadWatch(m.Endpoint)
 	}
@@ -58,13 +64,13 @@ func (u *user) loadWatch(endpoint string) {
 	})
 }
 
-// subOf is the index of the oldest change of an endpoint under way, -1 if none.
-func (u *user) subOf(endpoint string) int {
-	return slices.IndexFunc(u.subs, func(s subscription) bool { return s.req.Endpoint == endpoint })
+// of is the index of the oldest change of an endpoint, -1 if none.
+func (s subscriptions) of(endpoint string) int {
+	return slices.IndexFunc(s, func(s subscription) bool { return s.req.Endpoint == endpoint })
 }
 
 func (u *user) onWatchLoaded(ctx actor.Context, m watchLoaded) {
-	s := &u.subs[u.subOf(m.endpoint)]
+	s := &(*u.subs)[u.subs.of(m.endpoint)]
 	if m.err != nil {
 		u.endSubscribe(ctx, m.endpoint, &messages.Subscribed{Error: messages.StatusOf(storeError(m.err))})
 		return
@@ -99,7 +105,7 @@ func (u *user) onWatchLoaded(ctx actor.Context, m watchLoaded) {
 }
 
 func (u *user) onWatchCommitted(ctx actor.Context, m watchCommitted) {
-	a := u.subs[u.subOf(m.endpoint)].answer
+	a := (*u.subs)[u.subs.of(m.endpoint)].answer
 	if m.err != nil {
 		a = &messages.Subscribed{Error: messages.StatusOf(storeError(m.err))}
 	}
@@ -108,13 +114,14 @@ func (u *user) onWatchCommitted(ctx actor.Context, m watchCommitted) {
 
 // endSubscribe answers the oldest change of an endpoint and starts the next.
 func (u *user) endSubscribe(ctx actor.Context, endpoint string, a *messages.Subscribed) {
-	i := u.subOf(endpoint)
-	u.answer(ctx, u.subs[i].sender, a)
-	u.subs = slices.Delete(u.subs, i, i+1)
-	if len(u.subs) == 0 {
+	i := u.subs.of(endpoint)
+	u.answer(ctx, (*u.subs)[i].sender, a)
+	*u.subs = slices.Delete(*u.subs, i, i+1)
+	again := u.subs.of(endpoint) >= 0
+	if len(*u.subs) == 0 {
 		u.subs = nil
 	}
-	if u.subOf(endpoint) >= 0 {
+	if again {
 		u.loadWatch(endpoint)
 	}
 }

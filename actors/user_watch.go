@@ -37,7 +37,7 @@ func (u *user) onRegister(m *messages.Register) {
 			u.send(m.Gateway, m.Endpoint, 1, presence.State{})
 			return
 		}
-		g.watchers = slices.Insert(g.watchers, i, watcher{})
+		g.insert(i)
 	}
 	w := &g.watchers[i]
 	*w = watcher{viewer: m.Viewer, endpoint: m.Endpoint, view: u.decide(m.Viewer)}
@@ -194,6 +194,17 @@ func (g *group) find(endpoint uint32) (int, bool) {
 	return slices.BinarySearchFunc(g.watchers, endpoint, func(w watcher, e uint32) int {
 		return int(int64(w.endpoint) - int64(e))
 	})
+}
+
+// insert makes room for one more; lists grow by an eighth, since there is one
+// for every user that is watched.
+func (g *group) insert(i int) {
+	if len(g.watchers) == cap(g.watchers) {
+		grown := make([]watcher, len(g.watchers), len(g.watchers)+len(g.watchers)/8+2)
+		copy(grown, g.watchers)
+		g.watchers = grown
+	}
+	g.watchers = slices.Insert(g.watchers, i, watcher{})
 }
 
 func (u *user) watchers() (n int) {

@@ -14,27 +14,28 @@ const maxQueued = 10_000
 // actor's Drained, so that an actor can answer a burst with one action.
 type Mailbox struct {
 	link
-	queue *runQueue
 	host  *Node
 	slot  *slot // where a virtual actor is found; nil for a plain one
 	addr  Address
 	inv   actor.MessageInvoker
-	self  *actor.PID
 	drain func()
 
 	mu        sync.Mutex
-	user      []any
-	system    []any
+	user      *burst // nil when empty
+	system    *[]any // hardly ever there
+	left      int32  // messages of the current burst still to come; the turn's own
+	queue     uint8  // of the node's run queues
 	running   bool
 	started   bool
 	closed    bool
 	suspended bool
 	touched   bool // posted to since the last sweep
-
-	left int // messages of the current burst still to come; the turn's own
 }
 
-var bursts = sync.Pool{New: func() any { return new([]any) }}
+// burst is what waits in a mailbox; empty ones are shared by all.
+type burst struct{ messages []any }
+
+var bursts = sync.Pool{New: func() any { return new(burst) }}
 
 // Post queues a message. It answers ErrOverloaded when the queue is full and
 // ErrClosed when the actor has stopped; the caller still owns the message then.
@@ -48,17 +49,28 @@ func (m *Mailbox) post(msg any) error {
 	if m.closed {
 		return ErrClosed
 	}
-	if len(m.user) >= maxQueued {
+	if m.waiting() >= maxQueued {
 		m.host.metrics.overflows.Inc()
 		return ErrOverloaded
 	}
-	if m.user == nil {
-		m.user = *bursts.Get().(*[]any)
-	}
-	m.user = append(m.user, msg)
 	m.touched = true
-	m.kick()
+	m.push(msg)
 	return nil
+}
+
+func (m *Mailbox) push(msg any) {
+	if m.user == nil {
+		m.user = bursts.Get().(*burst)
+	}
+	m.user.messages = append(m.user.messages, msg)
+	m.kick()
+}
+
+func (m *Mailbox) waiting() int {
+	if m.user == nil {
+		return 0
+	}
+	return len(m.user.messages)
 }
 
 // PostOwn queues what an activation is owed: the answer of the store, a tick of
@@ -67,18 +79,16 @@ func (m *Mailbox) post(msg any) error {
 func (m *Mailbox) PostOwn(msg any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
-		return
+	if !m.closed {
+		m.push(msg)
 	}
-	m.user = append(m.user, msg)
-	m.kick()
 }
 
 // kick is called with mu held.
 func (m *Mailbox) kick() {
 	if m.started && !m.running {
 		m.running = true
-		m.queue.push(&m.link)
+		m.host.run.queues[m.queue].push(&m.link)
 	}
 }
 
@@ -98,16 +108,16 @@ func (m *Mailbox) PostUserMessage(msg any) {
 func (m *Mailbox) PostSystemMessage(msg any) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.system = append(m.system, msg)
+	if m.system == nil {
+		m.system = new([]any)
+	}
+	*m.system = append(*m.system, msg)
 	m.kick()
 }
 
 // RegisterHandlers is called by protoactor while it spawns the actor.
 func (m *Mailbox) RegisterHandlers(inv actor.MessageInvoker, _ actor.Dispatcher) {
 	m.inv = inv
-	if ctx, ok := inv.(actor.Context); ok {
-		m.self = ctx.Self()
-	}
 }
 
 // Start makes the mailbox run. Until then it only collects.
@@ -122,15 +132,15 @@ func (m *Mailbox) Start() {
 func (m *Mailbox) UserMessageCount() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.user)
+	return m.waiting()
 }
 
 // OnDrained sets what is called in the actor's turn after each burst. It is
 // set by the actor while it starts.
 func (m *Mailbox) OnDrained(f func()) { m.drain = f }
 
-// Self is the PID of the activation.
-func (m *Mailbox) Self() *actor.PID { return m.self }
+// self is the PID of the activation: the invoker is its context.
+func (m *Mailbox) self() *actor.PID { return m.inv.(actor.Context).Self() }
 
 func (m *Mailbox) turn() {
 	m.mu.Lock()
@@ -142,30 +152,38 @@ func (m *Mailbox) turn() {
 		m.user = nil
 	}
 	m.mu.Unlock()
-	for _, msg := range system {
-		m.invokeSystem(msg)
-	}
-	for i, msg := range user {
-		user[i], m.left = nil, len(user)-i-1
-		if !m.invoke(msg) {
-			m.abandon(user[i+1:])
-			break
+	if system != nil {
+		for _, msg := range *system {
+			m.invokeSystem(msg)
 		}
 	}
-	if m.drain != nil && len(user) > 0 {
-		m.drained()
+	if user != nil {
+		m.handle(user.messages)
+		user.release()
 	}
-	m.release(user)
 	m.rest()
 }
 
-func (m *Mailbox) release(user []any) {
-	if cap(user) == 0 || cap(user) > 1024 {
+func (m *Mailbox) handle(messages []any) {
+	for i, msg := range messages {
+		messages[i], m.left = nil, int32(len(messages)-i-1)
+		if !m.invoke(msg) {
+			m.abandon(messages[i+1:])
+			break
+		}
+	}
+	if m.drain != nil {
+		m.drained()
+	}
+}
+
+func (b *burst) release() {
+	if cap(b.messages) > 1024 {
 		return
 	}
-	clear(user)
-	user = user[:0]
-	bursts.Put(&user)
+	clear(b.messages)
+	b.messages = b.messages[:0]
+	bursts.Put(b)
 }
 
 // rest ends the turn, or queues the next one behind the others.
@@ -173,7 +191,7 @@ func (m *Mailbox) rest() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.running = false
-	if len(m.system) > 0 || (len(m.user) > 0 && !m.suspended) {
+	if m.system != nil || (m.user != nil && !m.suspended) {
 		m.kick()
 	}
 }
@@ -222,7 +240,7 @@ func (m *Mailbox) drained() {
 // next activation.
 func (m *Mailbox) abandon(rest []any) {
 	waiting := append(append([]any(nil), rest...), m.close()...)
-	m.host.System.Root.Stop(m.self)
+	m.host.System.Root.Stop(m.self())
 	if m.slot == nil {
 		return
 	}
@@ -244,7 +262,10 @@ func (m *Mailbox) close() []any {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	waiting := m.user
+	var waiting []any
+	if m.user != nil {
+		waiting = m.user.messages
+	}
 	m.closed, m.user = true, nil
 	return waiting
 }
@@ -258,7 +279,7 @@ func (m *Mailbox) CloseIfEmpty() bool {
 		return false
 	}
 	m.host.metrics.passivations.Inc()
-	m.host.System.Root.Stop(m.self)
+	m.host.System.Root.Stop(m.self())
 	return true
 }
 
@@ -267,7 +288,7 @@ func (m *Mailbox) closeIfEmpty() bool {
 	defer m.slot.mu.Unlock()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.left > 0 || len(m.user) > 0 || m.closed {
+	if m.left > 0 || m.user != nil || m.closed {
 		return false
 	}
 	m.closed = true
@@ -279,17 +300,16 @@ func (m *Mailbox) closeIfEmpty() bool {
 // The actor still gets protoactor's Stopping and Stopped.
 func (m *Mailbox) Stop() {
 	m.close()
-	m.host.System.Root.Stop(m.self)
+	m.host.System.Root.Stop(m.self())
 }
 
 // sweep posts Idle to an actor that got nothing since the last sweep.
 func (m *Mailbox) sweep() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.touched || m.closed || len(m.user) > 0 {
-		m.touched = false
-		return
-	}
-	_ = m.post(Idle{}) // an empty, open mailbox takes it
+	idle := !m.touched && !m.closed && m.user == nil
 	m.touched = false
+	if idle {
+		m.push(Idle{})
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,11 @@ type Node struct {
 	metrics nodeMetrics
 	plain   atomic.Uint64
 	closed  atomic.Bool
+
+	spawning  sync.Mutex // of plain actors, which share one props
+	next      *Mailbox
+	nextActor actor.Actor
+	props     *actor.Props
 }
 
 // NewNode starts the run queues and registers the virtual address space. The
@@ -54,6 +60,9 @@ func NewNode(c Config) *Node {
 		run:     startRunQueues(),
 		metrics: newNodeMetrics(c.Registerer),
 	}
+	n.props = actor.PropsFromProducer(
+		func() actor.Actor { return n.nextActor },
+		actor.WithMailbox(func() actor.Mailbox { return n.next }))
 	n.calls.start(n)
 	n.dir = newDirectory(n, c.Spawn)
 	n.table.Store(NewTable(1, []Member{{ID: c.ID}}))
@@ -107,15 +116,15 @@ func (n *Node) SpawnPlain(make func(*Mailbox) actor.Actor) (*Mailbox, error) {
 	}
 	id := n.plain.Add(1)
 	m := n.newMailbox(id)
-	props := actor.PropsFromProducer(
-		func() actor.Actor { return make(m) },
-		actor.WithMailbox(func() actor.Mailbox { return m }))
-	_, err := n.System.Root.SpawnNamed(props, "p"+strconv.FormatUint(id, 36))
+	n.spawning.Lock()
+	defer n.spawning.Unlock()
+	n.next, n.nextActor = m, make(m)
+	_, err := n.System.Root.SpawnNamed(n.props, "p"+strconv.FormatUint(id, 36))
 	return m, err
 }
 
 func (n *Node) newMailbox(seq uint64) *Mailbox {
-	m := &Mailbox{host: n, queue: n.run.pick(seq)}
+	m := &Mailbox{host: n, queue: uint8(seq % uint64(len(n.run.queues)))}
 	m.link.run = m
 	return m
 }

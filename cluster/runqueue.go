@@ -29,7 +29,7 @@ type runQueue struct {
 }
 
 func startRunQueues() *runQueues {
-	r := &runQueues{queues: make([]runQueue, runtime.GOMAXPROCS(0))}
+	r := &runQueues{queues: make([]runQueue, min(runtime.GOMAXPROCS(0), 256))}
 	for i := range r.queues {
 		q := &r.queues[i]
 		q.ready.L = &q.mu
