@@ -184,6 +184,18 @@ func (s *System) Endpoint(u presence.UserID, a trouter.Address) (*Link, error) {
 	return nil, messages.ErrBadID.With("no endpoint of this user has that URL, it may have ended")
 }
 
+// EndpointOf finds a user's endpoint by its id. ErrBadID if there is none on this
+// gateway.
+func (s *System) EndpointOf(k EndpointKey) (*Link, error) {
+	s.endpoints.mu.Lock()
+	defer s.endpoints.mu.Unlock()
+	e := s.endpoints.byKey[k]
+	if e == nil {
+		return nil, messages.ErrBadID.With("no endpoint of this user has that id, connect it first")
+	}
+	return &Link{endpoint: e}, nil
+}
+
 // secret is 128 random bits, written as 32 hex digits.
 type secret [16]byte
 
