@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +42,7 @@ func New(c Config) *API { return &API{front: c.Front, demo: c.Demo, routes: tabl
 type answer struct {
 	status int
 	body   any
-	retry  string
+	header map[string]string
 }
 
 // trace are the ids under which client and service find a request again.
@@ -71,9 +73,6 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ans = a.fail(c, err)
 	} else {
 		ans = a.serve(c)
-	}
-	if ans.status == http.StatusUnauthorized {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="rollcall"`)
 	}
 	write(w, c.trace, ans)
 }
@@ -107,7 +106,7 @@ func (a *API) route(c *call) (answer, error) {
 	}
 	h, ok := methods[c.method]
 	if !ok {
-		return answer{}, front.ErrMethod
+		return answer{}, noMethod(methods)
 	}
 	if c.name != batchRoute {
 		if err := a.apps.admit(app{c.caller.Tenant, c.caller.App}, c.now); err != nil {
@@ -125,12 +124,28 @@ func noSegment(path string) error {
 	}
 }
 
+func noMethod(r route) error {
+	p := problemOf(front.ErrMethod)
+	p.allow = strings.Join(slices.Sorted(maps.Keys(r)), ", ")
+	return p
+}
+
 // clip bounds what an answer repeats of a request.
 func clip(s string) string { return strings.ToValidUTF8(s[:min(len(s), 64)], "") }
 
 func (a *API) fail(c *call, err error) answer {
 	p := problemOf(err)
-	return answer{status: p.status, body: p.body(c.trace, c.now), retry: front.RetryAfter(p.retry)}
+	ans := answer{status: p.status, body: p.body(c.trace, c.now), header: make(map[string]string)}
+	if s := front.RetryAfter(p.retry); s != "" {
+		ans.header["Retry-After"] = s
+	}
+	if p.status == http.StatusUnauthorized {
+		ans.header["WWW-Authenticate"] = `Bearer realm="rollcall"`
+	}
+	if p.allow != "" {
+		ans.header["Allow"] = p.allow
+	}
+	return ans
 }
 
 // write sends the answer. An empty one has no Content-Type: Graph's clients
@@ -140,8 +155,8 @@ func write(w http.ResponseWriter, t trace, ans answer) {
 	h.Set("request-id", t.request)
 	h.Set("client-request-id", t.client)
 	h.Set("Cache-Control", "no-store")
-	if ans.retry != "" {
-		h.Set("Retry-After", ans.retry)
+	for name, value := range ans.header {
+		h.Set(name, value)
 	}
 	if ans.body == nil {
 		if ans.status != http.StatusNoContent {

@@ -77,7 +77,11 @@ func TestPathsAndMethodsThatAreNot(t *testing.T) {
 		{"POST", "/v1.0/me/presence"}, {"GET", "/v1.0/me/presence/setPresence"}, {"GET", "/v1.0/$batch"},
 		{"PATCH", "/v1.0/me/presence"}, {"DELETE", "/v1.0/users/" + alice.user}, {"GET", "/v1.0/communications/getPresencesByUserId"},
 	} {
-		refused(t, alice.send(tt[0], tt[1], ""), http.StatusMethodNotAllowed, "MethodNotAllowed", "")
+		r := alice.send(tt[0], tt[1], "")
+		refused(t, r, http.StatusMethodNotAllowed, "MethodNotAllowed", "")
+		if allow := r.header.Get("Allow"); allow == "" || allow == tt[0] {
+			t.Errorf("%v: Allow %q", tt, allow)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"encoding/json"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -126,15 +127,10 @@ func (a *API) serveItem(c *call, it *item, failed map[string]bool) itemAnswer {
 	} else {
 		ans = a.serve(sub)
 	}
-	out := itemAnswer{ID: it.ID, Status: ans.status, Body: ans.body}
-	if ans.body != nil || ans.retry != "" {
-		out.Headers = make(map[string]string)
-	}
+	out := itemAnswer{ID: it.ID, Status: ans.status, Headers: ans.header, Body: ans.body}
 	if ans.body != nil {
-		out.Headers["Content-Type"] = "application/json"
-	}
-	if ans.retry != "" {
-		out.Headers["Retry-After"] = ans.retry
+		out.Headers = map[string]string{"Content-Type": "application/json"}
+		maps.Copy(out.Headers, ans.header)
 	}
 	return out
 }

@@ -47,6 +47,7 @@ type problem struct {
 	text   string
 	detail string
 	retry  time.Duration
+	allow  string // the methods that a path takes, with 405
 }
 
 func (p *problem) Error() string { return p.code + ": " + p.text }
