@@ -1,0 +1,60 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"rollcall/presence"
+)
+
+// Post publishes once without a connection, which is how applications publish,
+// with For, and how a script does. Of the Config only Server, Token and HTTP
+// count. A Device lives with its connection and cannot be posted.
+//
+// It does not try again: an *Error with RetryAfter says when to.
+func Post(ctx context.Context, cfg Config, s Source) (presence.Version, error) {
+	stream, err := cfg.complete()
+	if err != nil {
+		return 0, err
+	}
+	token, err := cfg.Token(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("get a token: %w", err)
+	}
+	body, err := json.Marshal(sourceJSON(s.frame()))
+	if err != nil {
+		return 0, err
+	}
+	address := "http" + strings.TrimPrefix(strings.TrimPrefix(stream, "http"), "ws")
+	address = strings.TrimSuffix(address, "stream") + "publish"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	h := cfg.HTTP
+	if h == nil {
+		h = http.DefaultClient
+	}
+	resp, err := h.Do(req)
+	if err != nil {
+		return 0, unreached(cfg.Server, err)
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read
+	if resp.StatusCode != http.StatusOK {
+		return 0, fmt.Errorf("publish %s: %w", s.frame().Source, refused(resp))
+	}
+	var done struct {
+		Version string `json:"version"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(nil, resp.Body, maxFrame)).Decode(&done); err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrProtocol, err)
+	}
+	v, err := version(done.Version)
+	return presence.Version(v), err
+}
