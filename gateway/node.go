@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,6 +60,8 @@ type Node struct {
 	wg   sync.WaitGroup // the wake-up sweep
 	once sync.Once
 	err  error // of Close
+
+	closing atomic.Bool
 }
 
 // Start opens the store and serves. The listeners are the node's from here on.
@@ -149,6 +152,9 @@ func (n *Node) observe() {
 
 // ready says why the node should get no traffic, nil when it should.
 func (n *Node) ready() error {
+	if n.closing.Load() {
+		return errors.New("the node goes away")
+	}
 	if !n.store.Writable() {
 		return errors.New("the store takes no writes")
 	}
@@ -160,6 +166,7 @@ func (n *Node) ready() error {
 // most, whatever clients do.
 func (n *Node) Close() error {
 	n.once.Do(func() {
+		n.closing.Store(true)
 		n.stop()
 		n.wg.Wait()
 		if n.server != nil {

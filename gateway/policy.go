@@ -3,10 +3,12 @@ package gateway
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"rollcall/gateway/auth"
 	"rollcall/gateway/front"
+	"rollcall/limit"
 	"rollcall/messages"
 	"rollcall/presence"
 )
@@ -99,10 +101,20 @@ func (j *policyJSON) policy(t presence.TenantID) (presence.Policy, error) {
 	return p, nil
 }
 
-// policies serves /admin/v1/tenants/{id}/policy.
-type policies struct{ front *front.Front }
+// adminRate is what a node takes of administration.
+var adminRate = limit.Rate{Count: 10, Per: time.Second, Burst: 10}
 
-func (a policies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// policies serves /admin/v1/tenants/{id}/policy. Changes follow one another, so
+// that If-Match means what it says.
+type policies struct {
+	front *front.Front
+	write sync.Mutex
+
+	mu   sync.Mutex
+	rate limit.Bucket
+}
+
+func (a *policies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p, err := a.serve(w, r)
 	if err != nil {
 		front.WriteError(w, a.front.Actor(err))
@@ -112,8 +124,11 @@ func (a policies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	front.WriteJSON(w, http.StatusOK, fromPolicy(&p))
 }
 
-func (a policies) serve(w http.ResponseWriter, r *http.Request) (none presence.Policy, err error) {
+func (a *policies) serve(w http.ResponseWriter, r *http.Request) (none presence.Policy, err error) {
 	id, tenant, err := a.admit(r)
+	if err == nil {
+		err = a.take()
+	}
 	if err != nil {
 		return none, err
 	}
@@ -145,8 +160,17 @@ func (a policies) serve(w http.ResponseWriter, r *http.Request) (none presence.P
 	return p, nil
 }
 
+func (a *policies) take() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ok, wait := a.rate.Take(a.front.Now(), adminRate); !ok {
+		return front.ErrRate.After(wait)
+	}
+	return nil
+}
+
 // admit lets an administrator of the tenant in, and nobody else's.
-func (a policies) admit(r *http.Request) (*auth.Identity, presence.TenantID, error) {
+func (a *policies) admit(r *http.Request) (*auth.Identity, presence.TenantID, error) {
 	name, ok := strings.CutSuffix(strings.TrimPrefix(r.URL.Path, "/admin/v1/tenants/"), "/policy")
 	id, err := a.front.Authenticate(r)
 	if err == nil {
@@ -167,7 +191,9 @@ func (a policies) admit(r *http.Request) (*auth.Identity, presence.TenantID, err
 
 // set stores the policy. With If-Match it must still have the version that the
 // caller has read.
-func (a policies) set(r *http.Request, p presence.Policy) (presence.Policy, error) {
+func (a *policies) set(r *http.Request, p presence.Policy) (presence.Policy, error) {
+	a.write.Lock()
+	defer a.write.Unlock()
 	if match := r.Header.Get("If-Match"); match != "" && match != "*" {
 		now := a.front.Actors.Policy(p.Tenant).Version.String()
 		if strings.Trim(match, `"`) != now {

@@ -39,10 +39,12 @@ type server struct {
 	public *http.Server
 	admin  *http.Server
 	wg     sync.WaitGroup
+
+	policies *policies
 }
 
 func newServer(c *Config, n *Node) *server {
-	s := &server{node: n, config: c.Server}
+	s := &server{node: n, config: c.Server, policies: &policies{front: n.Front}}
 	s.public = &http.Server{Handler: n.Front.Wrap(s.publicRoutes(c)), ConnState: n.Front.Doors.ConnState}
 	s.admin = &http.Server{Handler: n.Front.Wrap(s.adminRoutes())}
 	for _, h := range []*http.Server{s.public, s.admin} {
@@ -61,7 +63,7 @@ func (s *server) publicRoutes(c *Config) http.Handler {
 	mux.Handle("/trouter/", s.node.native)
 	mux.HandleFunc("/livez", live)
 	mux.HandleFunc("/readyz", s.ready)
-	mux.Handle("/admin/v1/tenants/", policies{s.node.Front})
+	mux.Handle("/admin/v1/tenants/", s.policies)
 	if c.Graph != nil {
 		graph := c.Graph(s.node.Front)
 		mux.Handle("/v1.0/", graph)
@@ -81,7 +83,7 @@ func (s *server) adminRoutes() http.Handler {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.node.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/livez", live)
 	mux.HandleFunc("/readyz", s.ready)
-	mux.Handle("/admin/v1/tenants/", policies{s.node.Front})
+	mux.Handle("/admin/v1/tenants/", s.policies)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

@@ -2,6 +2,7 @@ package front
 
 import (
 	"math"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/netip"
@@ -84,19 +85,23 @@ func (d *Doors) Enter(remote string) (Door, error) {
 	defer d.mu.Unlock()
 	switch {
 	case d.total >= d.limits.Sockets:
-		return Door{}, ErrConnections
+		return Door{}, ErrConnections.After(spread())
 	case d.sockets[from] >= d.limits.PerAddress:
 		return Door{}, ErrAddress
 	case d.short(now):
 		return Door{}, ErrMemory
 	}
-	if ok, wait := d.rate.Take(now, d.limits.Handshakes); !ok {
-		return Door{}, ErrConnections.With("too many new connections at once, try again").After(max(wait, time.Second))
+	if ok, _ := d.rate.Take(now, d.limits.Handshakes); !ok {
+		return Door{}, ErrConnections.With("too many new connections at once, try again").After(spread())
 	}
 	d.total++
 	d.sockets[from]++
 	return Door{d, from}, nil
 }
+
+// spread is when to come back: 1 to 30 s, so that those who were refused
+// together do not return together.
+func spread() time.Duration { return time.Second + rand.N(29*time.Second) }
 
 // short says whether memory is short, from a reading at most memoryEvery old.
 func (d *Doors) short(now time.Time) bool {

@@ -88,7 +88,7 @@ func (f *Front) Publication(id *auth.Identity, s *Source, o Origin) (presence.Us
 	}
 	user, err := publisher(id, s.User, kind.app)
 	if err != nil {
-		return user, actors.Publish{}, err
+		return user, actors.Publish{}, messages.ErrorOf(err)
 	}
 	now := f.Now()
 	m, err := (&reading{Source: s, origin: o, now: now}).mutation(kind)

@@ -2,15 +2,15 @@ package front
 
 import (
 	"bufio"
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"runtime"
 	"runtime/debug"
 	"time"
-
-	"crypto/rand"
-	"encoding/hex"
 
 	"rollcall/messages"
 )
@@ -30,7 +30,7 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 				f.panicked(rec, id, v)
 			}
 			f.metrics.requests.WithLabelValues(rec.class()).Inc()
-			f.Log.Info("request", "method", r.Method, "path", cut(r.URL.Path), "status", rec.code(),
+			f.Log.Log(r.Context(), level(r.URL.Path), "request", "method", r.Method, "path", cut(r.URL.Path), "status", rec.code(),
 				"ms", time.Since(began).Milliseconds(), "from", r.RemoteAddr, "id", id)
 		}()
 		if fields(r) > MaxFields {
@@ -39,6 +39,15 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(rec, r)
 	})
+}
+
+// level keeps what machines ask every few seconds out of the usual log.
+func level(path string) slog.Level {
+	switch path {
+	case "/livez", "/readyz", "/metrics":
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // requestID names the request in the answer and in the log, and echoes the

@@ -12,6 +12,7 @@ import (
 	"rollcall/actors"
 	"rollcall/gateway/front"
 	"rollcall/gateway/wsconn"
+	"rollcall/messages"
 )
 
 // API is the native protocol's surface.
@@ -69,23 +70,52 @@ func (a *API) origin(origin, host string) bool {
 		slices.ContainsFunc(a.front.Origins, func(o string) bool { return strings.EqualFold(o, origin) })
 }
 
-// enter registers a connection that lives on after its request; false while the
-// node closes.
-func (a *API) enter(c closer) bool {
+// enter counts a connection that lives on after its request; ErrClosing while
+// the node closes. Each is followed by one leave.
+func (a *API) enter() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.closed {
-		return false
+		return messages.ErrClosing
 	}
-	a.open[c] = struct{}{}
 	a.live.Add(1)
-	return true
+	return nil
+}
+
+// register makes Close reach a connection that has entered.
+func (a *API) register(c closer) {
+	a.mu.Lock()
+	a.open[c] = struct{}{}
+	closed := a.closed
+	a.mu.Unlock()
+	if closed {
+		c.goAway()
+	}
 }
 
 func (a *API) leave(c closer) {
 	a.mu.Lock()
 	delete(a.open, c)
 	a.mu.Unlock()
+	a.live.Done()
+}
+
+// admit takes a place for a new connection, or answers why there is none. give
+// gives it back.
+func (a *API) admit(w http.ResponseWriter, r *http.Request) (door front.Door, ok bool) {
+	err := a.enter()
+	if err == nil {
+		if door, err = a.front.Doors.Enter(r.RemoteAddr); err == nil {
+			return door, true
+		}
+		a.live.Done()
+	}
+	front.WriteError(w, err)
+	return door, false
+}
+
+func (a *API) give(door front.Door) {
+	door.Leave()
 	a.live.Done()
 }
 

@@ -28,12 +28,11 @@ func (a *API) serveChanges(w http.ResponseWriter, r *http.Request) {
 		front.WriteError(w, err)
 		return
 	}
-	door, err := a.front.Doors.Enter(r.RemoteAddr)
-	if err != nil {
-		front.WriteError(w, err)
+	door, ok := a.admit(w, r)
+	if !ok {
 		return
 	}
-	defer door.Leave()
+	defer a.give(door)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	defer context.AfterFunc(a.ctx, cancel)()

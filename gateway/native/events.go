@@ -31,24 +31,19 @@ func (a *API) serveEvents(w http.ResponseWriter, r *http.Request) {
 		front.WriteError(w, err)
 		return
 	}
-	door, err := a.front.Doors.Enter(r.RemoteAddr)
-	if err != nil {
-		front.WriteError(w, err)
+	door, ok := a.admit(w, r)
+	if !ok {
 		return
 	}
 	out, err := wsconn.HijackStream(w, r, http.Header{"Content-Type": {"text/event-stream"}})
 	if err != nil {
-		door.Leave()
+		a.give(door)
 		return
 	}
 	e := &events{api: a, out: out, door: door, key: attach.Key}
-	if !a.enter(e) {
-		e.goAway()
-		door.Leave()
-		return
-	}
 	e.lease.begin(e, a.front.Wheel, a.front.Now().Add(helloWithin))
 	e.lease.live(id)
+	a.register(e)
 	attach.Conn = e
 	go e.serve(attach)
 }

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"bytes"
 	"encoding/json"
 	"strconv"
 
@@ -16,7 +17,33 @@ type jsonCodec struct{}
 
 func (jsonCodec) op() wsconn.Op { return wsconn.Text }
 
-func (jsonCodec) decode(payload []byte, into *frame) error { return front.Decode(payload, into) }
+func (jsonCodec) decode(payload []byte, into *frame) error {
+	if seq, ok := plainAck(payload); ok {
+		into.Type, into.Seq = typeAck, seq
+		return nil
+	}
+	return front.Decode(payload, into)
+}
+
+// plainAck reads an acknowledgement in the form in which nearly all come. Every
+// other form goes the long way and means the same.
+func plainAck(payload []byte) (seq uint64, ok bool) {
+	rest, ok := bytes.CutPrefix(payload, []byte(`{"type":"ack","seq":`))
+	if !ok {
+		return 0, false
+	}
+	digits, ok := bytes.CutSuffix(rest, []byte("}"))
+	if !ok || len(digits) == 0 || len(digits) > 18 || digits[0] == '0' {
+		return 0, false
+	}
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		seq = seq*10 + uint64(c-'0')
+	}
+	return seq, true
+}
 
 func (jsonCodec) welcome(b []byte, w *welcome) []byte {
 	return appendTyped(b, "welcome", w)

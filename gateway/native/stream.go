@@ -42,23 +42,18 @@ type stream struct {
 // serveStream makes the request a socket and lets net/http go: the socket's
 // reader is all that is left of it.
 func (a *API) serveStream(w http.ResponseWriter, r *http.Request) {
-	door, err := a.front.Doors.Enter(r.RemoteAddr)
-	if err != nil {
-		front.WriteError(w, err)
+	door, ok := a.admit(w, r)
+	if !ok {
 		return
 	}
 	ws, err := a.sockets.Upgrade(w, r)
 	if err != nil {
-		door.Leave()
+		a.give(door)
 		return
 	}
 	s := &stream{api: a, ws: ws, codec: codecOf(ws.Subprotocol()), door: door}
-	if !a.enter(s) {
-		s.goAway()
-		door.Leave()
-		return
-	}
 	s.lease.begin(s, a.front.Wheel, a.front.Now().Add(helloWithin))
+	a.register(s)
 	go s.serve()
 }
 
@@ -80,18 +75,23 @@ func (s *stream) serve() {
 	}
 }
 
+// received holds frames for reuse: nothing keeps one after it was handled.
+var received = sync.Pool{New: func() any { return new(frame) }}
+
 // onMessage handles one frame. What it returns ends the connection.
 func (s *stream) onMessage(op wsconn.Op, payload []byte) error {
 	now := s.api.front.Now()
-	var f frame
+	f := received.Get().(*frame)
+	defer received.Put(f)
+	*f = frame{}
 	if op != s.codec.op() {
 		return &wsconn.CloseError{Code: 1003, Reason: "JSON travels in text frames, protobuf in binary ones"}
 	}
-	err := s.codec.decode(payload, &f)
+	err := s.codec.decode(payload, f)
 	if err != nil {
 		err = s.manners.broken(err, now)
 	} else if err = s.manners.admit(f.Type, now); err == nil {
-		err = s.handle(&f)
+		err = s.handle(f)
 	}
 	var end *wsconn.CloseError
 	if err == nil || errors.As(err, &end) {
