@@ -43,6 +43,7 @@ type endpoint struct {
 	over    bool
 
 	queue   trouter.Queue[*Update]
+	counted counted
 	watches []watched // sorted by number
 	asking  asking
 	timer   wheel.Timer
@@ -187,6 +188,7 @@ func (e *endpoint) flush() {
 		e.resync()
 	}
 	e.ask(now)
+	defer e.count()
 	if e.conn == nil {
 		e.arm(now)
 		return
@@ -198,6 +200,20 @@ func (e *endpoint) flush() {
 	}
 	e.conn.Flush()
 	e.arm(now)
+}
+
+// counted is this endpoint's share of the gauges.
+type counted struct{ queued, inFlight int32 }
+
+func (e *endpoint) count() {
+	is := counted{int32(e.queue.Len()), int32(e.queue.InFlight())}
+	if d := is.queued - e.counted.queued; d != 0 {
+		e.sys.metrics.queued.Add(float64(d))
+	}
+	if d := is.inFlight - e.counted.inFlight; d != 0 {
+		e.sys.metrics.inFlight.Add(float64(d))
+	}
+	e.counted = is
 }
 
 func (e *endpoint) send(b trouter.Batch[*Update]) {

@@ -126,7 +126,8 @@ func (e *endpoint) end() {
 	for _, w := range e.watches {
 		e.unregister(w.of)
 	}
-	e.watches = nil
+	e.watches, e.queue = nil, trouter.Queue[*Update]{}
+	e.count()
 	e.done() // so that nobody makes another
 	close(*e.ended.Load())
 	e.mailbox.Stop()

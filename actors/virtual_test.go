@@ -154,6 +154,9 @@ func TestUnacknowledgedBatchIsSentAgain(t *testing.T) {
 				t.Fatalf("sent again after %v, want after 1, 2, 4, 8, 16, 30 s each", sent)
 			}
 		}
+		if q, f := w.metric("rollcall_queue_items"), w.metric("rollcall_inflight_batches"); q != 0 || f != 1 {
+			t.Errorf("gauges say %v queued and %v in flight, want 0 and 1", q, f)
+		}
 		wait(20 * time.Second)
 		if d.reason() != CloseSlow {
 			t.Errorf("after 90 s without an acknowledgement: reason %v, want slow", d.reason())
@@ -161,6 +164,10 @@ func TestUnacknowledgedBatchIsSentAgain(t *testing.T) {
 		d.setDeaf(false)
 		d.again()
 		d.wants(alice, presence.Offline, presence.ActOffline)
+		synctest.Wait()
+		if f := w.metric("rollcall_inflight_batches"); f != 0 {
+			t.Errorf("%v batches in flight after the acknowledgement", f)
+		}
 	})
 }
 
