@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/lmittmann/tint"
 
@@ -21,6 +22,7 @@ import (
 	"rollcall/gateway/auth/devissuer"
 	"rollcall/gateway/front"
 	"rollcall/gateway/graph"
+	"rollcall/limit"
 	"rollcall/persistence"
 	"rollcall/web"
 )
@@ -46,7 +48,7 @@ func Start(ctx context.Context, s *Serve, log io.Writer) (*Main, error) {
 			return nil, err
 		}
 	}
-	c := gateway.Config{Log: logger(s.Log, log), Limits: front.Limits{PerAddress: s.PerAddress}, Origins: s.Origin}
+	c := gateway.Config{Log: logger(s.Log, log), Limits: s.limits(), Origins: s.Origin}
 	failed := make(chan error, 1)
 	c.Graph = func(f *front.Front) http.Handler { return graph.New(graph.Config{Front: f, Demo: dev}) }
 	c.Store = persistence.Config{Dir: s.Data, NoSync: s.NoFsync, Fatal: func(err error) { failed <- err }}
@@ -69,6 +71,14 @@ func Start(ctx context.Context, s *Serve, log io.Writer) (*Main, error) {
 	return m, nil
 }
 
+// limits are those that an operator may set.
+func (s *Serve) limits() front.Limits {
+	return front.Limits{
+		Sockets: s.MaxSockets, PerAddress: s.PerAddress,
+		Handshakes: limit.Rate{Count: s.Handshakes, Per: time.Second, Burst: s.Handshakes},
+	}
+}
+
 // Close ends the node gracefully.
 func (m *Main) Close() error { return m.node.Close() }
 
@@ -88,6 +98,8 @@ func (s *Serve) mode() (dev bool, err error) {
 		return dev, errors.New("--audience is needed with --issuer: tokens for other services must not be believed")
 	case (s.TLSCert == "") != (s.TLSKey == ""):
 		return dev, errors.New("--tls-cert and --tls-key belong together")
+	case min(s.MaxSockets, s.PerAddress, s.Handshakes) < 1:
+		return dev, errors.New("--max-sockets, --max-sockets-per-address and --max-handshakes must be above zero")
 	}
 	return dev, nil
 }

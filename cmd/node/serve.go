@@ -16,7 +16,9 @@ type Serve struct {
 	Audience    string   `help:"Audience that tokens must be for; required with --issuer."`
 	PublicURL   string   `name:"public-url" help:"URL under which clients reach the node. Default: the listening address."`
 	Origin      []string `help:"Origin of pages, other than the node's own, that may open sockets, as https://app.example.com."`
-	PerAddress  int      `default:"200" help:"Connections of one source address; raise it behind a proxy."`
+	MaxSockets  int      `default:"15000" help:"Sockets and event streams in total."`
+	PerAddress  int      `name:"max-sockets-per-address" default:"200" help:"Connections of one source address; raise it behind a proxy."`
+	Handshakes  int      `name:"max-handshakes" default:"500" help:"New sockets a second."`
 	TLSCert     string   `type:"existingfile" help:"Certificate chain in PEM; with --tls-key the public address speaks TLS."`
 	TLSKey      string   `type:"existingfile" help:"Private key in PEM."`
 	Log         string   `enum:"text,json" default:"text" help:"Form of the log: text or json."`
