@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -151,7 +152,7 @@ func (s *System) Attach(ctx context.Context, a Attach) (*Link, error) {
 		}
 		done := make(chan *Link, 1)
 		err = e.mailbox.Post(&attach{Attach: a, done: done})
-		if err == cluster.ErrClosed && ctx.Err() == nil {
+		if errors.Is(err, cluster.ErrClosed) && ctx.Err() == nil {
 			s.endpoints.forget(e) // it ended just now
 			continue
 		}

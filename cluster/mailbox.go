@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -96,7 +97,7 @@ func (m *Mailbox) kick() {
 // meantime is activated again, so nothing is lost.
 func (m *Mailbox) PostUserMessage(msg any) {
 	err := m.Post(msg)
-	if err == ErrClosed && m.slot != nil {
+	if errors.Is(err, ErrClosed) && m.slot != nil {
 		err = m.host.dir.deliver(m.addr, msg)
 	}
 	if err != nil {
