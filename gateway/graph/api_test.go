@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/gateway/graph"
 )
 
 func TestWithoutAValidToken(t *testing.T) {
@@ -56,6 +58,24 @@ func TestFormOfAnError(t *testing.T) {
 	}
 }
 
+// TestRequestIDOfTheLog: the id that a request has in the log is the one that
+// the client is told; without one the API makes its own.
+func TestRequestIDOfTheLog(t *testing.T) {
+	w := start(t)
+	for _, given := range []string{"abc", ""} {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", base+"/v1.0/me", nil)
+		rec := httptest.NewRecorder()
+		if given != "" {
+			rec.Header().Set("request-id", given)
+		}
+		w.bare.ServeHTTP(rec, r)
+		id := decoded[graphError](t, reply{rec.Code, rec.Header(), rec.Body.Bytes()}).Error.Inner["request-id"]
+		if given != "" && id != given || given == "" && !plain.MatchString(id) || rec.Header().Get("request-id") != id {
+			t.Errorf("the request with id %q is told %q", given, id)
+		}
+	}
+}
+
 var plain = regexp.MustCompile(`^[0-9a-f-]{32,36}$`)
 
 func TestPathsAndMethodsThatAreNot(t *testing.T) {
@@ -81,6 +101,22 @@ func TestPathsAndMethodsThatAreNot(t *testing.T) {
 		refused(t, r, http.StatusMethodNotAllowed, "MethodNotAllowed", "")
 		if allow := r.header.Get("Allow"); allow == "" || allow == tt[0] {
 			t.Errorf("%v: Allow %q", tt, allow)
+		}
+	}
+}
+
+// TestNodeThatShutsDown: clients repeat what is answered 503.
+func TestNodeThatShutsDown(t *testing.T) {
+	w := start(t)
+	alice := w.user("alice")
+	w.actors.Close()
+	for _, r := range []reply{
+		alice.get("/v1.0/me/presence"), alice.post("/v1.0/me/presence/setPresence", busy),
+		alice.post("/v1.0/communications/getPresencesByUserId", idList(2)),
+	} {
+		e := refused(t, r, http.StatusServiceUnavailable, "ServiceUnavailable", "")
+		if e.Error.Inner["code"] != "going_away" || r.header.Get("Retry-After") != "1" {
+			t.Errorf("%s, Retry-After %q", r.body, r.header.Get("Retry-After"))
 		}
 	}
 }
@@ -112,6 +148,29 @@ func TestThrottle(t *testing.T) {
 	w.pass(time.Duration(wait) * time.Second)
 	if r := alice.get("/v1.0/me/presence"); r.status != http.StatusOK {
 		t.Errorf("after Retry-After: %d %s", r.status, r.body)
+	}
+}
+
+// TestThrottleIsBounded: those with their full allowance go first; where all
+// are busy any one does.
+func TestThrottleIsBounded(t *testing.T) {
+	var th graph.Throttle
+	add := func(from, n int, now time.Time) {
+		t.Helper()
+		for i := range n {
+			if err := th.Admit(home, strconv.Itoa(from+i), now); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	add(0, graph.MaxApps, began)
+	add(graph.MaxApps, 1, began)
+	if n := th.Len(); n != graph.MaxApps {
+		t.Fatalf("%d applications are remembered, at most %d", n, graph.MaxApps)
+	}
+	add(2*graph.MaxApps, 1, began.Add(time.Minute))
+	if n := th.Len(); n != 1 {
+		t.Fatalf("%d applications are remembered when all but one are idle", n)
 	}
 }
 

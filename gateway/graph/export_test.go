@@ -1,5 +1,25 @@
 package graph
 
+import (
+	"time"
+
+	"rollcall/presence"
+)
+
+// MaxApps bounds a Throttle.
+const MaxApps = maxApps
+
+// Throttle is what an API keeps of its applications.
+type Throttle struct{ throttle }
+
+// Admit takes one request of an application.
+func (t *Throttle) Admit(tenant presence.TenantID, id string, now time.Time) error {
+	return t.admit(app{tenant, id}, now)
+}
+
+// Len is the number of applications that it remembers.
+func (t *Throttle) Len() int { return len(t.buckets) }
+
 // ZoneOf and the tables are what tests outside the package look into.
 var ZoneOf = zoneOf
 

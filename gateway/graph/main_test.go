@@ -63,6 +63,7 @@ type world struct {
 	actors *actors.System
 	wheel  *wheel.Wheel
 	http   http.Handler
+	bare   http.Handler // without what is around every surface
 	key    ed25519.PrivateKey
 
 	mu  sync.Mutex
@@ -131,7 +132,8 @@ func startWith(t testing.TB, demo bool) *world {
 	f := front.New(front.Config{
 		Actors: w.actors, Verifier: verifier, Base: base, Now: w.time, Wheel: w.wheel, Log: log, Registerer: reg,
 	})
-	w.http = f.Wrap(graph.New(graph.Config{Front: f, Demo: demo}))
+	w.bare = graph.New(graph.Config{Front: f, Demo: demo})
+	w.http = f.Wrap(w.bare)
 	return w
 }
 

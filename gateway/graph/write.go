@@ -174,10 +174,9 @@ func (a *API) setStatusMessage(c *call) (answer, error) {
 		return answer{}, err
 	}
 	return a.publish(c, http.StatusOK, front.Source{Source: "note", Note: m.Content}, func(p *actors.Publish) {
-		note := &p.Mutations[0]
-		if n, ok := note.Value.(presence.Note); ok {
+		if n, ok := p.Mutations[0].Value.(presence.Note); ok {
 			n.Expiry = until
-			note.Value, note.Expires = n, until
+			p.Mutations[0].Value = n
 		}
 	})
 }
@@ -193,7 +192,7 @@ func (m *moment) until(now time.Time) (int64, error) {
 		p.text = "statusMessage.expiryDateTime." + p.text
 		return 0, p
 	}
-	if !at.After(now) || at.Year() > maxYear {
+	if !at.After(now) || at.UTC().Year() > maxYear {
 		return 0, bad("statusMessage.expiryDateTime", "must lie in the future, and before the year %d", maxYear+1)
 	}
 	return at.UnixMilli(), nil

@@ -131,6 +131,7 @@ func TestBadParameters(t *testing.T) {
 		"status: control character": {"setStatusMessage", `{"statusMessage":{"message":{"content":"a\u0007"}}}`, "content"},
 		"status: ends in the past":  {"setStatusMessage", status("2050-11-22T08:59:59", "UTC"), "expiryDateTime"},
 		"status: ends now":          {"setStatusMessage", status("2050-11-22T09:00:00", "UTC"), "expiryDateTime"},
+		"status: ends too late":     {"setStatusMessage", status("9999-12-31T23:59:59", "UTC-11"), "expiryDateTime"},
 		"status: no time":           {"setStatusMessage", status("tomorrow", "UTC"), "dateTime"},
 		"status: empty time":        {"setStatusMessage", status("", "UTC"), "dateTime"},
 		"status: no such day":       {"setStatusMessage", status("2050-11-31T09:00:00", "UTC"), "dateTime"},

@@ -40,26 +40,27 @@ func (m moment) parse() (time.Time, error) {
 // zoneOf takes a name of Windows, in any case, or of the IANA database; an
 // empty one is UTC.
 func zoneOf(name string) (*time.Location, error) {
+	iana, ok := windowsZones[strings.ToLower(name)]
+	if !ok {
+		iana = name
+	}
 	unknown := bad("timeZone", "not a time zone of Windows or of the IANA database")
-	if !zoneText(name) || strings.EqualFold(name, "local") {
+	if !zoneText(iana) || strings.EqualFold(iana, "local") {
 		return nil, unknown
 	}
-	if iana, ok := windowsZones[strings.ToLower(name)]; ok {
-		name = iana
-	}
-	zone, err := time.LoadLocation(name)
+	zone, err := time.LoadLocation(iana)
 	if err != nil {
 		return nil, unknown
 	}
 	return zone, nil
 }
 
-// zoneText keeps everything that could be a path of its own away from the
-// system's database of time zones.
+// zoneText allows what IANA's names are made of. The names are files of the
+// system's database, so nothing else may get there.
 func zoneText(s string) bool {
-	return len(s) <= maxZone && !strings.Contains(s, "..") && strings.IndexFunc(s, func(c rune) bool {
+	return len(s) <= maxZone && strings.IndexFunc(s, func(c rune) bool {
 		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		return !letter && !strings.ContainsRune(" ()/_+-.", c)
+		return !letter && !strings.ContainsRune("/_+-", c)
 	}) < 0
 }
 
