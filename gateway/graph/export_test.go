@@ -20,8 +20,11 @@ func (t *Throttle) Admit(tenant presence.TenantID, id string, now time.Time) err
 // Len is the number of applications that it remembers.
 func (t *Throttle) Len() int { return len(t.buckets) }
 
-// ZoneOf and the tables are what tests outside the package look into.
-var ZoneOf = zoneOf
+// What tests outside the package look into.
+var (
+	ZoneOf   = zoneOf
+	ZoneText = zoneText
+)
 
 // WindowsZones are the names in the table.
 func WindowsZones() (names []string) {

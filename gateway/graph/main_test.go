@@ -294,6 +294,9 @@ func refused(t testing.TB, r reply, status int, code, names string) graphError {
 	if r.status != status || e.Error.Code != code || !strings.Contains(e.Error.Message, names) {
 		t.Fatalf("%d %s, want %d %s with %q", r.status, r.body, status, code, names)
 	}
+	if strings.Contains(e.Error.Message, "presence: ") {
+		t.Fatalf("the message names a package: %s", e.Error.Message)
+	}
 	return e
 }
 

@@ -26,6 +26,20 @@ func TestEveryWindowsZoneIsThere(t *testing.T) {
 	}
 }
 
+// TestWhatIsNoZoneIsNotLookedUp: the names are files.
+func TestWhatIsNoZoneIsNotLookedUp(t *testing.T) {
+	for _, name := range []string{"../x", "a.b", "a b", `a\b`, "a\x00", "ä", strings.Repeat("a", 65)} {
+		if graph.ZoneText(name) {
+			t.Errorf("%q would be looked up", name)
+		}
+	}
+	for _, name := range []string{"UTC", "Etc/GMT+12", "America/Port-au-Prince", "America/North_Dakota/New_Salem"} {
+		if !graph.ZoneText(name) {
+			t.Errorf("%q would not be looked up", name)
+		}
+	}
+}
+
 func FuzzZone(f *testing.F) {
 	for _, name := range []string{"", "UTC", "Local", "Pacific Standard Time", "Europe/Berlin", "../x", "/etc/localtime", "a\x00b"} {
 		f.Add(name)
