@@ -125,7 +125,7 @@ func (c *Client) token(ctx context.Context) (string, error) {
 func (c *Client) dial(heard func()) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
-	ws, resp, err := websocket.Dial(ctx, c.stream, &websocket.DialOptions{
+	ws, resp, err := websocket.Dial(ctx, c.stream, &websocket.DialOptions{ //nolint:bodyclose // nothing is left to close: see its documentation
 		HTTPClient: c.http, Subprotocols: []string{c.codec.subprotocol()},
 		OnPingReceived: func(context.Context, []byte) bool {
 			heard()

@@ -14,6 +14,9 @@ import (
 type commands struct {
 	Serve Serve `cmd:"" default:"withargs" help:"Run a node. This is what node does without a command."`
 	Token Token `cmd:"" help:"Print an access token from a node in development mode."`
+
+	Publish Publish `cmd:"" help:"Publish a user's state or note."`
+	Watch   Watch   `cmd:"" help:"Watch users: a live table, or lines where the output is no terminal."`
 }
 
 func main() {
