@@ -1,6 +1,10 @@
 package client
 
-import "time"
+import (
+	"time"
+
+	"rollcall/messages"
+)
 
 // NoJitter makes the pause before an attempt the longest that it may be.
 func NoJitter(cfg Config) Config {
@@ -13,11 +17,15 @@ func Jitter(cfg Config, f func(time.Duration) time.Duration) Config {
 	return cfg
 }
 
-// Codec is one of the encodings, for tests of both.
-type Codec = codec
-
-// Codecs are all of them.
-var Codecs = map[string]Codec{"proto": protoCodec{}, "json": jsonCodec{}}
+// Encode and Decode are the encodings, by name.
+var (
+	Encode = map[string]func(*messages.ClientFrame) ([]byte, error){
+		"proto": protoCodec{}.encode, "json": jsonCodec{}.encode,
+	}
+	Decode = map[string]func([]byte) (*messages.ServerFrame, error){
+		"proto": protoCodec{}.decode, "json": jsonCodec{}.decode,
+	}
+)
 
 // RenewIn and Backoff for tests of their rules.
 var (
@@ -31,3 +39,6 @@ func (c *Client) Pending() int {
 	defer c.feed.mu.Unlock()
 	return len(c.feed.order)
 }
+
+// Canonical is the name that a node gives a user.
+var Canonical = canonical
