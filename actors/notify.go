@@ -48,7 +48,7 @@ type Follow struct {
 	Tenant presence.TenantID
 	After  persistence.Token
 	Live   bool          // go on with what is still to come
-	Beat   time.Duration // when Live: how often Each is called with nothing, so that a dead follower is found
+	Beat   time.Duration // when Live: how often Each is called with nothing while there is nothing, first at once
 	Each   func([]persistence.Change) error
 }
 
@@ -87,9 +87,13 @@ func (n *Notifications) Follow(ctx context.Context, f Follow) error {
 	}
 }
 
-// wait returns when there is something after the token.
+// wait returns when there is something after the token. It calls Each at once,
+// so that the follower knows that it is up to date, and then every Beat.
 func (n *Notifications) wait(ctx context.Context, f Follow, after persistence.Token) error {
 	for {
+		if err := f.Each(nil); err != nil {
+			return err
+		}
 		beat, cancel := context.WithTimeout(ctx, f.Beat)
 		err := n.feed.FeedWait(beat, f.Tenant, after)
 		cancel()
@@ -100,9 +104,6 @@ func (n *Notifications) wait(ctx context.Context, f Follow, after persistence.To
 			return ctx.Err()
 		case !errors.Is(err, context.DeadlineExceeded):
 			return storeError(err)
-		}
-		if err := f.Each(nil); err != nil {
-			return err
 		}
 	}
 }

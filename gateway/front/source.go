@@ -223,7 +223,7 @@ func (r *reading) client() (presence.Mutation, error) {
 }
 
 func (r *reading) app() (presence.Mutation, error) {
-	m := presence.Mutation{Key: presence.SessionKey(r.Key)}
+	m := presence.Mutation{Key: presence.AppSessionKey(r.Key)}
 	if r.Key == "" {
 		return m, messages.ErrBadID.With("an app source needs a key, the application's session id")
 	}
