@@ -27,6 +27,12 @@ test-go: ## the Go tests alone
 e2e: ## the browser tests of the page, in headless Chromium
 	@$(STEP) e2e tools/e2e
 
+.PHONY: picture
+picture: build e2e/node_modules/.package-lock.json ## take the README's picture of the page anew: docs/page.png
+	@tools/browser
+	@cd e2e && ROLLCALL_NODE="$(CURDIR)/bin/node" PICTURE="$(CURDIR)/docs/page.png" ../$(STEP) picture \
+		node_modules/.bin/playwright test looks.spec.ts -g 'picture of the README'
+
 .PHONY: acceptance
 acceptance: ## the official Graph client against a running node
 	@$(STEP) acceptance tools/acceptance

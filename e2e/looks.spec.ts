@@ -31,6 +31,7 @@ async function morning(open: (login: string) => Promise<Window>): Promise<void> 
   await bob.button('Remote').click();
   await carol.button('Office').click();
   await dave.button('Out of office').click();
+  await dave.button('Appear offline').click();
   await carol.button('Be right back').click();
   await bob.button('Call').click();
 }
@@ -45,6 +46,7 @@ async function seesMorning(alice: Window): Promise<void> {
 }
 
 test('light, dark, narrow and lost, each without an accessibility violation', async ({ node, open }) => {
+  test.slow();
   const alice = await open('alice');
   await connected(alice);
   await morning(open);
@@ -112,14 +114,17 @@ test('reduced motion has no motion', async ({ open }) => {
 });
 
 test('the picture of the README', async ({ open }) => {
-  const alice = await open('alice', { deviceScaleFactor: 1.5, viewport: { width: 1140, height: 770 } });
+  const alice = await open('alice', { viewport: { width: 1140, height: 806 } });
   await connected(alice);
   await morning(open);
   await seesMorning(alice);
   await alice.page.getByLabel('Note').fill('Rehearsing the launch demo, back after lunch');
   await alice.button('Share note').click();
+  await alice.page.getByLabel('for').first().selectOption('2 hours');
+  await alice.button('Do not disturb').click();
   await expect(alice.page.locator('#latency')).toHaveText(/^Your last change/);
-  await alice.page.locator('h2').first().click(); // the focus leaves the note
+  await expect(alice.page.locator('#you-until')).toContainText('Set by you until');
+  await alice.page.locator('#people-label').click(); // the focus leaves the controls
   await settled(alice.page);
   for (const path of ['test-results/picture.png', process.env.PICTURE].filter((p): p is string => Boolean(p))) {
     await alice.page.screenshot({ path });

@@ -1,6 +1,6 @@
 import { defineConfig } from '@playwright/test';
 
-// Debian's chromium; the last five flags keep it from calling home at every start.
+// Debian's chromium; five of the flags keep it from calling home at every start.
 export default defineConfig({
   testDir: '.',
   testMatch: '*.spec.ts',
@@ -11,6 +11,7 @@ export default defineConfig({
   fullyParallel: false,
   forbidOnly: !!process.env.CI,
   timeout: 60_000,
+  expect: { timeout: 10_000 },
   use: {
     browserName: 'chromium',
     screenshot: 'on',
@@ -24,6 +25,7 @@ export default defineConfig({
         '--disable-background-networking',
         '--disable-component-update',
         '--disable-sync',
+        '--disable-lcd-text', // screenshots without coloured edges
       ],
     },
   },

@@ -86,7 +86,7 @@ export class Row {
 
   #paintMeta(item, now) {
     const parts = [
-      DEVICES[item.device] && [DEVICES[item.device], item.device],
+      item.availability !== 'Offline' && DEVICES[item.device] && [DEVICES[item.device], item.device],
       place(item.location) && ['icon-place', place(item.location)],
       lastActive(item, now) && ['', lastActive(item, now)],
     ].filter(Boolean);

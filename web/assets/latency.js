@@ -3,7 +3,8 @@
 
 const KEPT = 32;
 
-const clock = () => performance.timeOrigin + performance.now();
+/** The machine's clock, with parts of a millisecond. */
+export const clock = () => performance.timeOrigin + performance.now();
 
 export class Latency {
   #set = new Map(); // version -> when it was set; a done and its batch come in either order
@@ -26,8 +27,8 @@ export class Latency {
     return done;
   }
 
-  arrived(version) {
-    keep(this.#seen, version, clock());
+  arrived(version, at) {
+    keep(this.#seen, version, at);
     this.#compare(version);
   }
 

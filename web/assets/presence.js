@@ -42,18 +42,27 @@ export function look(item) {
 export function words(item) {
   const base = (looks[item.availability] ?? looks.PresenceUnknown).words;
   const detail = activities[item.activity];
-  if (!detail) return item.outOfOffice ? `${base}, out of office` : base;
+  if (!detail && item.outOfOffice) return item.availability === 'Offline' ? activities.OutOfOffice : `${base}, out of office`;
+  if (!detail) return base;
   const idle = item.availability === 'BusyIdle' ? ', idle' : '';
   const away = item.outOfOffice && item.activity !== 'OutOfOffice' ? ', out of office' : '';
   return detail + idle + away;
 }
 
-/** Whether people would see a difference between two items. */
-export function differs(a, b) {
-  const visible = ({ availability, activity, note, outOfOffice: out, location }) =>
-    JSON.stringify([availability, activity, note?.content, Boolean(out), out?.message, location?.type]);
-  return visible(a) !== visible(b);
+/** What people see change from one item to the next, each part empty where it stays; undefined where nothing does. */
+export function change(before, item) {
+  const parts = {
+    words: words(before) === words(item) ? '' : words(item),
+    note: noteOf(before) === noteOf(item) ? '' : noteOf(item),
+    other: [
+      noteOf(before) && !noteOf(item) ? 'note cleared' : '',
+      place(before.location) === place(item.location) ? '' : place(item.location) || 'location cleared',
+    ].filter(Boolean).join(', '),
+  };
+  return parts.words || parts.note || parts.other ? parts : undefined;
 }
+
+const noteOf = (item) => item.note?.content ?? item.outOfOffice?.message ?? '';
 
 export const availabilities = [
   { value: 'Available', activity: 'Available', label: 'Available' },
@@ -113,6 +122,7 @@ export function ago(time, now) {
 /** When somebody was last at a device; available people are there now, else they would have faded. */
 export function lastActive(item, now) {
   if (item.availability === 'Available') return 'Active now';
+  if (item.availability === 'Offline') return '';
   return item.lastActive ? `Active ${ago(item.lastActive, now)}` : '';
 }
 

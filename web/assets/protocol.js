@@ -76,7 +76,7 @@ export class Refused extends Error {
 }
 
 const LOST = { code: 'connection_lost', message: 'the connection was lost before the node answered' };
-const ABSENT = { code: 'not_connected', message: 'there is no connection to the node now' };
+const ABSENT = { code: 'not_connected', message: 'there is no connection to the node: nothing was changed' };
 
 export class Stream {
   #receiver = new Receiver();

@@ -1,11 +1,11 @@
 // One person's tab: the connection and the controls on one side, the view on the other.
 
 import { address, find, others, people } from './people.js';
-import { differs, duration, isoDuration, unknown } from './presence.js';
+import { change, duration, isoDuration, unknown } from './presence.js';
 import { Refused, Stream } from './protocol.js';
 import { Sources, calls } from './sources.js';
 import { Activity } from './activity.js';
-import { Latency } from './latency.js';
+import { Latency, clock } from './latency.js';
 import { View } from './view.js';
 
 const PATIENCE = 5; // attempts of a publish that comes too soon
@@ -99,12 +99,13 @@ export class Session {
   // What arrives.
 
   #arrived(items) {
+    const at = clock(); // before anything is drawn
     for (const item of items) {
       const person = this.byAddress.get(item.user);
       if (!person) continue;
       const forced = person === this.person ? this.#items.get(person.login)?.forced : undefined;
       this.#take(person, forced ? { ...item, forced } : item);
-      this.latency.arrived(item.version);
+      this.latency.arrived(item.version, at);
       if (person === this.person) this.#readOwn().catch(() => {}); // the public part is shown already
     }
     this.#paint();
@@ -121,7 +122,8 @@ export class Session {
     const before = this.#items.get(person.login);
     if (before && item.version < before.version) return;
     this.#items.set(person.login, item);
-    if (before && differs(before, item)) this.view.tell(person, item, Date.now());
+    const changed = before && change(before, item);
+    if (changed) this.view.tell(person, item, changed, Date.now());
   }
 
   #measured(measured) {

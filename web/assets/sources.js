@@ -25,8 +25,7 @@ export class Sources {
 
   /** What is on now: {call: {until}, meeting: {start, until}, ..}, ended ones left out. */
   running(now) {
-    const all = JSON.parse(this.store.getItem(this.key) ?? '{}');
-    return Object.fromEntries(Object.entries(all).filter(([, source]) => source.until > now));
+    return Object.fromEntries(Object.entries(this.#remembered()).filter(([, source]) => source?.until > now));
   }
 
   /** Starts a call, which ends the one before, or ends the one that is on. */
@@ -56,6 +55,15 @@ export class Sources {
     await this.publish({ source: 'call', key: CALL, clear: true });
     await this.publish({ source: 'calendar', clear: true });
     this.#remember({});
+  }
+
+  // The store is shared with whatever else this address has served: what is not ours counts as nothing.
+  #remembered() {
+    try {
+      return JSON.parse(this.store.getItem(this.key)) ?? {};
+    } catch {
+      return {};
+    }
   }
 
   #remember(running) {

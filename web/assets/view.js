@@ -2,7 +2,7 @@
 // painted by their modules.
 
 import { others } from './people.js';
-import { look, timeOfDay, words } from './presence.js';
+import { look, timeOfDay } from './presence.js';
 import { Row } from './bubbles.js';
 import { Me } from './me.js';
 import { $, badge, h, show, text } from './dom.js';
@@ -55,11 +55,12 @@ export class View {
   }
 
   /** Adds to the list of changes, which a screen reader speaks. */
-  tell(person, item, now) {
-    const note = item.note ? [' ', h('q', {}, item.note.content)] : [];
+  tell(person, item, changed, now) {
+    const parts = [changed.words, changed.note && h('q', {}, changed.note), changed.other].filter(Boolean);
+    const said = parts.flatMap((part, i) => [i > 0 ? ' \u00b7 ' : ' ', part]);
     const line = h('li', { 'data-version': item.version },
       h('time', {}, timeOfDay(now)), badge(look(item)),
-      h('p', {}, h('strong', {}, person.name), ` ${words(item)}`, ...note),
+      h('p', {}, h('strong', {}, person.name), ...said),
       h('span', { class: 'took muted small', 'aria-hidden': 'true' }));
     $('changes').prepend(line);
     while ($('changes').children.length > KEPT_CHANGES) $('changes').lastChild.remove();
