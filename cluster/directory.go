@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -87,6 +88,31 @@ func (d *directory) activate(s *slot, a Address) (*Mailbox, error) {
 	s.mailboxes[a] = m
 	d.host.metrics.activations.Inc()
 	return m, nil
+}
+
+// replace ends an activation and gives what others sent it, rest first, to a new
+// one: in one step, so that nothing sent later overtakes it.
+func (d *directory) replace(m *Mailbox, rest []any) {
+	s := m.slot
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	waiting := slices.DeleteFunc(slices.Concat(rest, m.closeHeld()), func(msg any) bool {
+		_, is := msg.(own)
+		return is
+	})
+	if len(waiting) == 0 {
+		return
+	}
+	next, err := d.activate(s, m.addr)
+	if err != nil {
+		d.host.metrics.dropped.Add(float64(len(waiting)))
+		return
+	}
+	next.mu.Lock()
+	defer next.mu.Unlock()
+	for _, msg := range waiting {
+		next.push(msg)
+	}
 }
 
 // each calls f for every activation of a kind, a slot at a time, outside the

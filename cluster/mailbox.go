@@ -76,14 +76,21 @@ func (m *Mailbox) waiting() int {
 
 // PostOwn queues what an activation is owed: the answer of the store, a tick of
 // its timer. It is never refused for length, since each activation has but a
-// few of these under way; it is dropped when the actor has ended.
+// few of these under way; it is dropped when the actor has ended, and no other
+// activation gets it.
 func (m *Mailbox) PostOwn(msg any) {
+	if m.slot != nil {
+		msg = own{msg}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.closed {
 		m.push(msg)
 	}
 }
+
+// own is a message to this activation of a virtual actor alone.
+type own struct{ msg any }
 
 // kick is called with mu held.
 func (m *Mailbox) kick() {
@@ -145,19 +152,20 @@ func (m *Mailbox) self() *actor.PID { return m.inv.(actor.Context).Self() }
 
 func (m *Mailbox) turn() {
 	m.mu.Lock()
-	system, user := m.system, m.user
-	m.system = nil
-	if m.suspended {
-		user = nil
-	} else {
-		m.user = nil
-	}
-	m.mu.Unlock()
-	if system != nil {
-		for _, msg := range *system {
+	for m.system != nil {
+		system := *m.system
+		m.system = nil
+		m.mu.Unlock()
+		for _, msg := range system {
 			m.invokeSystem(msg)
 		}
+		m.mu.Lock()
 	}
+	var user *burst
+	if !m.suspended {
+		user, m.user = m.user, nil
+	}
+	m.mu.Unlock()
 	if user != nil {
 		m.handle(user.messages)
 		user.release()
@@ -170,7 +178,7 @@ func (m *Mailbox) handle(messages []any) {
 		messages[i], m.left = nil, int32(len(messages)-i-1)
 		if !m.invoke(msg) {
 			m.abandon(messages[i+1:])
-			break
+			return
 		}
 	}
 	if m.drain != nil {
@@ -204,8 +212,21 @@ func (m *Mailbox) invokeSystem(msg any) {
 	case *actor.ResumeMailbox:
 		m.suspend(false)
 	default:
-		m.inv.InvokeSystemMessage(msg)
+		m.start(msg)
 	}
+}
+
+// start handles the messages of protoactor that begin or end an actor. One that
+// cannot start would not start again either: what waits for it is dropped.
+func (m *Mailbox) start(msg any) {
+	defer func() {
+		if r := recover(); r != nil {
+			m.host.panicked(r, msg)
+			m.host.metrics.dropped.Add(float64(len(m.close())))
+			m.host.System.Root.Stop(m.self())
+		}
+	}()
+	m.inv.InvokeSystemMessage(msg)
 }
 
 func (m *Mailbox) suspend(on bool) {
@@ -217,6 +238,9 @@ func (m *Mailbox) suspend(on bool) {
 // invoke handles one message. A panic ends this activation: what it had in
 // memory cannot be trusted, what was committed can.
 func (m *Mailbox) invoke(msg any) (ok bool) {
+	if o, is := msg.(own); is {
+		msg = o.msg
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			m.host.panicked(r, msg)
@@ -237,19 +261,15 @@ func (m *Mailbox) drained() {
 	m.drain()
 }
 
-// abandon closes the mailbox after a panic and hands what waits in it to the
+// abandon closes the mailbox after a panic and hands what others sent to the
 // next activation.
 func (m *Mailbox) abandon(rest []any) {
-	waiting := append(append([]any(nil), rest...), m.close()...)
+	if m.slot != nil {
+		m.host.dir.replace(m, rest)
+	} else {
+		m.close()
+	}
 	m.host.System.Root.Stop(m.self())
-	if m.slot == nil {
-		return
-	}
-	for _, msg := range waiting {
-		if err := m.host.dir.deliver(m.addr, msg); err != nil {
-			m.host.metrics.dropped.Inc()
-		}
-	}
 }
 
 // close refuses further messages and returns those that waited.
@@ -257,9 +277,14 @@ func (m *Mailbox) close() []any {
 	if m.slot != nil {
 		m.slot.mu.Lock()
 		defer m.slot.mu.Unlock()
-		if m.slot.mailboxes[m.addr] == m {
-			delete(m.slot.mailboxes, m.addr)
-		}
+	}
+	return m.closeHeld()
+}
+
+// closeHeld is close with the slot's lock held.
+func (m *Mailbox) closeHeld() []any {
+	if m.slot != nil && m.slot.mailboxes[m.addr] == m {
+		delete(m.slot.mailboxes, m.addr)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -98,14 +98,10 @@ func (n *Node) owns(shard uint16) (owner Member, here bool, err error) {
 	return owner, owner.ID == n.ID, nil
 }
 
-// Each posts msg to every activation of a kind on this node. Full mailboxes are
-// skipped and counted.
+// Each posts msg to every activation of a kind on this node, however full its
+// mailbox is. One that begins during the call may miss it.
 func (n *Node) Each(kind Kind, msg any) {
-	n.dir.each(kind, func(m *Mailbox) {
-		if m.Post(msg) != nil {
-			n.metrics.dropped.Inc()
-		}
-	})
+	n.dir.each(kind, func(m *Mailbox) { m.PostOwn(msg) })
 }
 
 // SpawnPlain starts an actor that lives on this node only and is reached by its
