@@ -146,7 +146,7 @@ func (s saying) auto(p *Publish, app client.App, preferred client.Preferred) []c
 	case p.Availability == "":
 		return nil
 	case s.activity != presence.ActPresenceUnknown && presence.CheckAppSession(s.availability, s.activity) == nil:
-		return []client.Source{app}
+		return []client.Source{app, client.Cleared{Source: preferred}} // which would hide it
 	}
 	app.Availability, app.Activity = presence.Available, presence.ActAvailable
 	app.Duration = min(max(app.Duration, shortSession), longSession)

@@ -142,6 +142,10 @@ func TestPublishIsSeenByWatchAndSurvivesARestart(t *testing.T) {
 	if call := w.until("ca401000-6c1f-4f0e-a9be-000000000003 Busy/InACall"); call[3] <= busy[3] {
 		t.Errorf("version %s after %s", call[3], busy[3])
 	}
+	if _, err := run(t, &Publish{Access: at("alice"), Availability: "DoNotDisturb", Activity: "Presenting"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until("alice DoNotDisturb/Presenting") // although Busy was preferred
 	if _, err := run(t, &Publish{Access: at("alice"), Clear: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +217,7 @@ func TestAutoPublishesWhatShowsByItself(t *testing.T) {
 		"plain":         {Publish{Availability: "Busy"}, []string{"preferred: Busy for 1h0m0s", "app: Available/Available for 1h0m0s"}},
 		"short":         {Publish{Availability: "Away", Duration: "90s"}, []string{"preferred: Away for 1m30s", "app: Available/Available for 5m0s"}},
 		"long":          {Publish{Availability: "Away", Duration: "P2D"}, []string{"preferred: Away for 48h0m0s", "app: Available/Available for 4h0m0s"}},
-		"call":          {Publish{Availability: "busy", Activity: "inacall"}, []string{"app: Busy/InACall for 1h0m0s"}},
+		"call":          {Publish{Availability: "busy", Activity: "inacall"}, []string{"app: Busy/InACall for 1h0m0s", "preferred: cleared"}},
 		"offline":       {Publish{Availability: "Offline"}, []string{"preferred: Offline for 1h0m0s"}},
 		"note":          {Publish{Note: "x"}, []string{`note: "x"`}},
 		"state, note":   {Publish{Availability: "Offline", Note: "x"}, []string{"preferred: Offline for 1h0m0s", `note: "x"`}},
