@@ -11,6 +11,7 @@ import (
 // A folder's own sub-packages belong to it.
 var layers = map[string]int{
 	"cmd":         6,
+	"bench":       6,
 	"clustertest": 5,
 	"gateway":     4,
 	"web":         4,

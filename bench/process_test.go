@@ -1,0 +1,161 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// patience bounds every wait that is not itself a measurement.
+const patience = 60 * time.Second
+
+// process is a child whose use of the machine is read from outside.
+type process struct {
+	cmd *exec.Cmd
+	log string // file with its output
+	end chan error
+}
+
+// CPUs of a pinned run.
+const serverCPU, loadCPU = 0, 1
+
+// start runs a child until the benchmark ends. Its output goes to a file, of
+// which the end is shown when the benchmark fails.
+func start(b *testing.B, s *settings, cmd *exec.Cmd) *process {
+	b.Helper()
+	p := &process{cmd: cmd, log: filepath.Join(b.TempDir(), "log"), end: make(chan error, 1)}
+	out, err := os.Create(p.log)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = out.Close() }() // the child has its own
+	cmd.Stderr = out
+	if cmd.Stdout == nil {
+		cmd.Stdout = out
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := launch(s, cmd); err != nil {
+		b.Fatal(err)
+	}
+	go func() { p.end <- cmd.Wait() }()
+	b.Cleanup(func() { p.stop(b) })
+	return p
+}
+
+// launch starts cmd, on its own CPU where that is wanted: a child inherits the
+// CPUs of the thread that starts it. That thread ends with the goroutine which
+// locked it if its CPUs cannot be given back.
+func launch(s *settings, cmd *exec.Cmd) error {
+	started := make(chan error)
+	go func() {
+		// Pdeathsig follows the thread, so it must be one that stays.
+		runtime.LockOSThread()
+		if s.pin {
+			pinTo(serverCPU)
+			cmd.Env = append(cmd.Environ(), "GOMAXPROCS=1")
+		}
+		started <- cmd.Start()
+		<-launched
+	}()
+	return <-started
+}
+
+// launched keeps the threads that started children until the program ends.
+var launched = make(chan struct{})
+
+func pinTo(cpu int) {
+	var set unix.CPUSet
+	set.Set(cpu)
+	_ = unix.SchedSetaffinity(0, &set) // refused on a machine with one CPU: then it is there already
+}
+
+func (p *process) stop(b *testing.B) {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	select {
+	case <-p.end:
+	case <-time.After(20 * time.Second):
+		_ = p.cmd.Process.Kill() // then it is gone
+		<-p.end
+		b.Error("the child did not end within 20 s of SIGTERM")
+	}
+	if b.Failed() {
+		text, _ := os.ReadFile(p.log) // best effort
+		b.Logf("end of the child's log:\n%s", text[max(0, len(text)-2000):])
+	}
+}
+
+// cpu is the time that all threads of the child have run.
+func (p *process) cpu(b *testing.B) time.Duration {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		b.Fatal("the child has ended:", err)
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+2:]))
+	ticks := 0
+	for _, i := range []int{11, 12} { // utime and stime, fields 14 and 15 of proc(5)
+		n, err := strconv.Atoi(fields[i])
+		if err != nil {
+			b.Fatal(err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * (time.Second / 100) // USER_HZ is 100 on Linux
+}
+
+// writes is how many system calls of the child wrote something, to sockets for
+// the most part.
+func (p *process) writes(b *testing.B) float64 { return p.field(b, "io", "syscw:") }
+
+// resident is the child's memory, in bytes, without the files that it has mapped.
+func (p *process) resident(b *testing.B) float64 { return p.field(b, "status", "RssAnon:") * 1024 }
+
+// field reads a number from a file of the child's in /proc.
+func (p *process) field(b *testing.B, file, name string) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", p.cmd.Process.Pid, file))
+	if err != nil {
+		b.Fatal("the child has ended:", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(n)
+		}
+	}
+	b.Fatalf("no %s in /proc", name)
+	return 0
+}
+
+// ownCPU is what this process has used: the load.
+func ownCPU(b *testing.B) time.Duration {
+	var use unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &use); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
+// program builds cmd/node once per run.
+var program = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("rollcall-bench-node-%d", os.Getpid()))
+	out, err := exec.Command("go", "build", "-o", path, "rollcall/cmd/node").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return path, nil
+})
