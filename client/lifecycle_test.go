@@ -617,3 +617,50 @@ func TestSignOut(t *testing.T) {
 		}
 	})
 }
+
+func TestReasonsThatAreFarApartDoNotAddUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		c := n.start(n.config())
+		for range 5 {
+			p, _ := n.welcomed("s1", false)
+			time.Sleep(11 * time.Second)
+			p.close(4401) // as at the end of each token's life
+		}
+		n.welcomed("s1", false)
+		synctest.Wait()
+		if s := c.State(); s.Status != client.Connected {
+			t.Errorf("state %+v, want connected", s)
+		}
+	})
+}
+
+func TestAcknowledgementsStayBelowTheNodesRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t)
+		c, p := watchingAlice(t, n, n.config())
+		const batches = 300
+		began := time.Now()
+		var acks int
+		all := async(func() error {
+			for last := uint64(0); last < batches; acks++ {
+				last = p.read().GetAck().GetSeq()
+				if allowed := 20 + int(20*time.Since(began).Seconds()); acks >= allowed {
+					return fmt.Errorf("%d acknowledgements in %s", acks+1, time.Since(began))
+				}
+			}
+			return nil
+		})
+		for seq := uint64(1); seq <= batches; seq++ {
+			p.batch(seq, item(alice, seq, presence.Busy))
+			time.Sleep(10 * time.Millisecond) // 100 batches a second, half of them worth an answer
+		}
+		if err := all(); err != nil {
+			t.Error(err)
+		}
+		if acks < batches/10 {
+			t.Errorf("%d batches, %d acknowledgements: the node would wait", batches, acks)
+		}
+		expect(t, c, alice, batches)
+	})
+}
