@@ -340,3 +340,18 @@ func TestWatchByURL(t *testing.T) {
 	}
 	d.sees(alice, presence.Offline, presence.ActOffline)
 }
+
+// An application that picks a client's endpoint id for its session must not
+// take that client's session over.
+func TestAppSessionIsApartFromTheClients(t *testing.T) {
+	w := start(t)
+	d := w.connect(bob, "phone")
+	d.publishSession(1, presence.Busy, presence.ActInACall)
+	p := w.away()
+	p.Mutations[0].Key = presence.AppSessionKey("phone")
+	w.publish(bob, p)
+	w.publish(bob, Publish{Device: "app", Mutations: []presence.Mutation{{Op: presence.Clear, Key: presence.AppSessionKey("phone"), MustExist: true}}})
+	if got := w.read(alice, bob).State.Availability; got != presence.Busy {
+		t.Errorf("the client's call is shown as %v", got)
+	}
+}

@@ -107,6 +107,9 @@ func (v *view) state() State {
 		best = v.busier(best)
 	}
 	s.Availability, s.Activity = best.availability, best.activity
+	if best.availability == Offline { // by choice: nothing may tell that a device is there
+		s.Device, s.LastActive = DeviceUnknown, 0
+	}
 	if s.OutOfOffice && best == (shown{Available, ActAvailable}) {
 		s.Activity = ActOutOfOffice
 	}

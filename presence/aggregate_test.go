@@ -144,6 +144,23 @@ func TestDeviceOfEqualSessionsIsTheLastActive(t *testing.T) {
 	}
 }
 
+// Who appears offline must not be betrayed by a device or a time, nor by a
+// version that moves when the hidden devices do.
+func TestAppearingOfflineHidesTheDevices(t *testing.T) {
+	u := newUser(t)
+	u.must(u.client("1", "Available/Available", Desktop))
+	u.must(Mutation{Op: Put, Key: PreferredKey, Value: Preferred{Availability: Offline, Activity: ActOffWork}, Expires: at(hour)})
+	before, _ := Aggregate(&u.rec, u.now, Rules{})
+	if before.Device != DeviceUnknown || before.LastActive != 0 || before.Availability != Offline {
+		t.Errorf("shown as %+v", before)
+	}
+	u.must(u.client("2", "Busy/InACall", Mobile))
+	after, _ := Aggregate(&u.rec, u.now, Rules{})
+	if after.Visible(before) {
+		t.Errorf("a call on another device changed %+v to %+v", before, after)
+	}
+}
+
 func TestCalendarAndCalls(t *testing.T) {
 	entries := func(kinds ...EntryKind) func(u *user) Mutation {
 		return func(u *user) Mutation {

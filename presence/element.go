@@ -31,6 +31,10 @@ const (
 // SessionKey names a client's or an application's session.
 func SessionKey(id string) Key { return KindSession + "/" + Key(id) }
 
+// AppSessionKey names the session that an application keeps under an id of its
+// own choice. Clients' ids have no @, so the two never meet.
+func AppSessionKey(id string) Key { return SessionKey("@" + id) }
+
 // CallKey names a call that the user takes part in.
 func CallKey(id string) Key { return KindCall + "/" + Key(id) }
 

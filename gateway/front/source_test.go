@@ -59,9 +59,9 @@ func TestSources(t *testing.T) {
 		"client without activity, in any case": {`{"source":"client","availability":"bErightback"}`,
 			presence.SessionKey("tab-1"), 85 * time.Second, "BeRightBack/BeRightBack"},
 		"app": {`{"source":"app","key":"k","availability":"DoNotDisturb","activity":"Presenting","duration":"PT4H"}`,
-			presence.SessionKey("k"), 4 * time.Hour, "DoNotDisturb/Presenting"},
+			presence.AppSessionKey("k"), 4 * time.Hour, "DoNotDisturb/Presenting"},
 		"app by default": {`{"source":"app","key":"k","availability":"Away"}`,
-			presence.SessionKey("k"), 5 * time.Minute, "Away/Away"},
+			presence.AppSessionKey("k"), 5 * time.Minute, "Away/Away"},
 		"preferred": {`{"source":"preferred","availability":"DoNotDisturb"}`,
 			presence.PreferredKey, 24 * time.Hour, "DoNotDisturb/DoNotDisturb"},
 		"preferred away": {`{"source":"preferred","availability":"Away"}`,
@@ -120,7 +120,7 @@ func show(s presence.State) string {
 func TestClear(t *testing.T) {
 	for text, key := range map[string]presence.Key{
 		`{"source":"client","clear":true}`:                     presence.SessionKey("tab-1"),
-		`{"source":"app","key":"k","clear":true}`:              presence.SessionKey("k"),
+		`{"source":"app","key":"k","clear":true}`:              presence.AppSessionKey("k"),
 		`{"source":"preferred","clear":true}`:                  presence.PreferredKey,
 		`{"source":"note","clear":true}`:                       presence.NoteKey,
 		`{"source":"note","note":""}`:                          presence.NoteKey,
