@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"rollcall/messages"
 	"rollcall/presence"
 )
 
@@ -25,18 +26,11 @@ func Post(ctx context.Context, cfg Config, s Source) (presence.Version, error) {
 	if err != nil {
 		return 0, fmt.Errorf("get a token: %w", err)
 	}
-	body, err := json.Marshal(sourceJSON(s.frame()))
-	if err != nil {
-		return 0, err
-	}
-	address := "http" + strings.TrimPrefix(strings.TrimPrefix(stream, "http"), "ws")
-	address = strings.TrimSuffix(address, "stream") + "publish"
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	req, err := postRequest(ctx, stream, s.frame())
 	if err != nil {
 		return 0, err
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
 	h := cfg.HTTP
 	if h == nil {
 		h = http.DefaultClient
@@ -57,4 +51,18 @@ func Post(ctx context.Context, cfg Config, s Source) (presence.Version, error) {
 	}
 	v, err := version(done.Version)
 	return presence.Version(v), err
+}
+
+func postRequest(ctx context.Context, stream string, p *messages.SourcePublish) (*http.Request, error) {
+	body, err := json.Marshal(sourceJSON(p))
+	if err != nil {
+		return nil, err
+	}
+	address := "http" + strings.TrimPrefix(strings.TrimPrefix(stream, "http"), "ws")
+	address = strings.TrimSuffix(address, "stream") + "publish"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, err
 }
