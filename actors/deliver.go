@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"rollcall/cluster"
 	"rollcall/messages"
 	"rollcall/presence"
 )
@@ -37,25 +38,34 @@ func (s *System) notified(n *messages.Notify) {
 // fanOut posts the update to endpoints of this gateway. One whose mailbox is
 // full is told by a flag that it has to catch up.
 func (s *System) fanOut(u *Update, to []uint32) {
-	if u.of = s.numbers.find(u.Publisher); u.of == nil {
-		return
-	}
+	u.of = s.numbers.find(u.Publisher)
 	for len(to) > relaySize {
 		chunk := to[:relaySize]
-		s.node.Go(func() { s.post(u, chunk) })
+		s.node.Go(func() { s.post(u, u.Publisher, chunk) })
 		to = to[relaySize:]
 	}
-	s.post(u, to)
+	s.post(u, u.Publisher, to)
 }
 
-func (s *System) post(u *Update, to []uint32) {
+// post hands a publisher's message to endpoints. Those that are no more are
+// taken off the publisher's list.
+func (s *System) post(msg any, publisher presence.UserID, to []uint32) {
 	for _, number := range to {
 		e := s.endpoints.numbered(number)
 		if e == nil {
+			s.unregister(publisher, number)
 			continue
 		}
-		if e.mailbox.Post(u) != nil {
-			e.lost.Store(true)
+		if e.mailbox.Post(msg) != nil && !e.lost.Swap(true) {
+			e.mailbox.PostOwn(endpointTick{}) // also when no other message comes
 		}
+	}
+}
+
+// unregister takes an endpoint off a publisher's list.
+func (s *System) unregister(publisher presence.UserID, endpoint uint32) {
+	msg := &messages.Unregister{Gateway: s.node.ID, Endpoint: endpoint}
+	if s.node.Tell(cluster.User(publisher), msg) != nil {
+		s.metrics.dropped.Inc() // the next update finds it out
 	}
 }

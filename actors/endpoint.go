@@ -41,6 +41,7 @@ type endpoint struct {
 	since   time.Time
 	leasing bool // the device has published a session that must be kept alive
 	over    bool
+	leaving bool // the node goes away: no connection is taken any more
 
 	queue   trouter.Queue[*Update]
 	counted counted
@@ -72,6 +73,9 @@ type (
 		err    error
 	}
 	endpointTick struct{}
+
+	// forgotten says that a publisher has lost its list of endpoints.
+	forgotten struct{ publisher presence.UserID }
 )
 
 func newEndpoint(s *System, k EndpointKey, number uint32) *endpoint {
@@ -140,7 +144,10 @@ func (e *endpoint) Receive(ctx actor.Context) {
 		e.onBye(m)
 	case endpointTick:
 		e.onTick()
+	case forgotten:
+		e.onForgotten(m.publisher)
 	case goingAway:
+		e.leaving = true
 		e.disconnect(CloseGoingAway)
 	case *actor.Stopping:
 		e.end() // only after a panic: else it is over already
@@ -155,10 +162,13 @@ func (e *endpoint) mine(epoch uint32) bool {
 func (e *endpoint) onUpdate(u *Update) {
 	i, ok := e.find(u.of)
 	if !ok {
-		return // no longer watched
+		e.onUnwanted(u.Publisher)
+		return
 	}
-	e.asking.answered()
 	w := &e.watches[i]
+	if w.version == 0 {
+		e.asking.answered()
+	}
 	if u.Version <= w.version {
 		e.sys.metrics.stale.Inc()
 		return
@@ -169,7 +179,26 @@ func (e *endpoint) onUpdate(u *Update) {
 	}, e.sys.now(), &e.sys.limits)
 }
 
+// onUnwanted ends a registration that outlived its watch. One that was made
+// anew since is left alone: it is answered anew.
+func (e *endpoint) onUnwanted(publisher presence.UserID) {
+	if _, watches := e.find(e.sys.numbers.find(publisher)); !watches {
+		e.sys.unregister(publisher, e.number)
+	}
+}
+
+// onForgotten registers again with a publisher that has lost its list.
+func (e *endpoint) onForgotten(publisher presence.UserID) {
+	p := e.sys.numbers.find(publisher)
+	if _, watches := e.find(p); watches {
+		e.asking.left = append(e.asking.left, p)
+	}
+}
+
 func (e *endpoint) find(p *publisher) (int, bool) {
+	if p == nil {
+		return 0, false
+	}
 	i, ok := slices.BinarySearchFunc(e.watches, p, func(w watched, p *publisher) int {
 		return int(int64(w.of.number) - int64(p.number))
 	})

@@ -14,6 +14,10 @@ import (
 // client gets what it has not acknowledged and nothing else; otherwise its
 // durable list is read and every watched user registered anew.
 func (e *endpoint) onAttach(m *attach) {
+	if e.leaving {
+		m.done <- nil
+		return
+	}
 	now := e.sys.now()
 	if e.conn != nil {
 		e.conn.Close(CloseSuperseded)

@@ -141,10 +141,7 @@ func (e *endpoint) unwatch(p *publisher) {
 }
 
 func (e *endpoint) unregister(p *publisher) {
-	msg := &messages.Unregister{Gateway: e.sys.node.ID, Endpoint: e.number}
-	if e.sys.node.Tell(cluster.User(p.id), msg) != nil {
-		e.sys.metrics.dropped.Inc() // its updates find no taker any more
-	}
+	e.sys.unregister(p.id, e.number)
 	e.sys.numbers.release(p)
 }
 
@@ -160,10 +157,12 @@ func (e *endpoint) resync() {
 	}
 }
 
-// ask sends the next wave of registrations if its turn has come.
+// ask sends the next wave of registrations if its turn has come. Those that
+// nobody has answered go out again at the end: a busy publisher may have
+// dropped them.
 func (e *endpoint) ask(now time.Time) {
 	a := &e.asking
-	if len(a.left) == 0 {
+	if len(a.left) == 0 && a.waiting == 0 {
 		*a = asking{}
 		return
 	}
@@ -174,15 +173,27 @@ func (e *endpoint) ask(now time.Time) {
 	if a.waiting > 0 && now.Before(a.next) {
 		return
 	}
+	if len(a.left) == 0 {
+		a.left = e.unanswered()
+	}
 	n := min(waveSize, len(a.left))
-	for _, p := range a.left[:n] {
+	wave := a.left[:n]
+	a.left, a.waiting, a.next = a.left[n:], n, now.Add(waveWait)
+	for _, p := range wave {
 		e.register(p, now)
 	}
-	a.left = a.left[n:]
-	a.waiting, a.next = n, now.Add(waveWait)
-	if len(a.left) == 0 {
+	if n == 0 {
 		*a = asking{}
 	}
+}
+
+func (e *endpoint) unanswered() (left []*publisher) {
+	for _, w := range e.watches {
+		if w.version == 0 {
+			left = append(left, w.of)
+		}
+	}
+	return left
 }
 
 // register asks a publisher for its state and for what changes from now on. An

@@ -161,6 +161,9 @@ func (s *System) Attach(ctx context.Context, a Attach) (*Link, error) {
 		}
 		select {
 		case l := <-done:
+			if l == nil {
+				return nil, messages.ErrClosing
+			}
 			return l, nil
 		case <-e.done():
 			continue

@@ -40,7 +40,14 @@ type user struct {
 }
 
 // loading holds what waits for a user to be loaded.
-type loading struct{ stash []asked }
+type loading struct {
+	stash  []asked
+	again  bool // a commit has failed: the next one waits a little
+	failed bool // the timer begins the next attempt
+}
+
+// retryAfter is the time between two attempts at what the store refuses.
+const retryAfter = time.Second
 
 // asked is a message that waits with the one who asked.
 type asked struct {
@@ -73,18 +80,17 @@ func (u *user) Fire(*wheel.Timer, time.Time) { u.mailbox.PostOwn(tick{}) }
 func (u *user) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		u.load()
+		u.load(loading{})
 	case *actor.Stopping:
 		u.stopTimers()
+		u.letGo()
 	case loaded:
 		u.onLoaded(ctx, m)
 	case *actor.Stopped, *actor.Restarting:
 	default:
-		if u.loading != nil {
-			u.wait(ctx)
-			return
+		if u.loading == nil || !u.waits(ctx) {
+			u.handle(ctx, ctx.Message(), ctx.Sender())
 		}
-		u.handle(ctx, ctx.Message(), ctx.Sender())
 	}
 }
 
@@ -119,42 +125,77 @@ func (u *user) handle(ctx actor.Context, msg any, sender *actor.PID) {
 	}
 }
 
-func (u *user) load() {
-	u.loading = &loading{}
+func (u *user) load(l loading) {
+	u.loading = &l
 	u.sys.store.Load(u.id, func(l persistence.Loaded, err error) {
 		u.mailbox.PostOwn(loaded{l, err})
 	})
 }
 
-func (u *user) wait(ctx actor.Context) {
-	if _, idle := ctx.Message().(cluster.Idle); idle {
-		return
+// waits keeps a message for the time when the user is loaded. It is false for
+// what needs no record: the store's answers about lists, the pace.
+func (u *user) waits(ctx actor.Context) bool {
+	switch ctx.Message().(type) {
+	case watchLoaded, watchCommitted, paceTick:
+		return false
+	case cluster.Idle, *messages.Recheck: // what has changed is looked at anyway
+	case tick:
+		if u.loading.failed {
+			u.load(loading{stash: u.loading.stash, again: u.loading.again})
+		}
+	default:
+		a := asked{ctx.Message(), ctx.Sender()}
+		if len(u.loading.stash) >= maxStashed {
+			u.refuse(ctx, a, cluster.ErrOverloaded)
+			break
+		}
+		u.loading.stash = append(u.loading.stash, a)
 	}
-	if len(u.loading.stash) >= maxStashed {
-		u.refuse(ctx, asked{ctx.Message(), ctx.Sender()}, cluster.ErrOverloaded)
-		return
-	}
-	u.loading.stash = append(u.loading.stash, asked{ctx.Message(), ctx.Sender()})
+	return true
 }
 
 func (u *user) onLoaded(ctx actor.Context, m loaded) {
-	stash := u.loading.stash
-	u.loading = nil
+	now := u.sys.now()
 	if m.err != nil {
-		for _, a := range stash {
-			u.refuse(ctx, a, m.err)
-		}
-		u.load() // what comes next tries again
+		u.loadFailed(ctx, m.err, now)
 		return
 	}
-	now := u.sys.now()
+	l := u.loading
+	u.loading = nil
 	u.record, u.state, u.version = m.user.Record, m.user.State, m.user.Version
+	if u.version == 0 { // nothing was ever stored
+		u.state = presence.State{Availability: presence.Offline, Activity: presence.ActOffline}
+	}
 	u.record.GraceLeases(now.Add(LeaseTime).UnixMilli())
 	u.clock.Observe(max(u.record.Newest(), u.version))
-	u.settle(now)
-	for _, a := range stash {
+	u.recheck()
+	if l.again {
+		u.retry(now)
+	} else {
+		u.settle(now)
+	}
+	for _, a := range l.stash {
 		u.handle(ctx, a.msg, a.sender)
 	}
+}
+
+// loadFailed refuses what waits. Where somebody still needs the user, loading
+// is tried again.
+func (u *user) loadFailed(ctx actor.Context, err error, now time.Time) {
+	for _, a := range u.loading.stash {
+		u.refuse(ctx, a, err)
+	}
+	u.loading.stash = nil
+	if len(u.watching) == 0 && u.subs == nil && u.mailbox.CloseIfEmpty() {
+		return
+	}
+	u.loading.failed = true
+	u.retry(now)
+}
+
+// retry lets the timer go on with what the store has refused.
+func (u *user) retry(now time.Time) {
+	u.sys.wheel.Schedule(&u.timer, now.Add(wheel.Jitter(retryAfter, uint64(now.UnixNano()))))
 }
 
 // refuse answers a message that cannot be handled; one that wants no answer is

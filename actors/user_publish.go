@@ -25,6 +25,7 @@ const keepCleared = 24 * time.Hour
 type flight struct {
 	waiters   []waiter
 	blocks    []presence.Element
+	replaced  []presence.Element // what blocks replaces, the oldest of a key first
 	state     presence.State
 	version   presence.Version
 	announced bool
@@ -43,8 +44,9 @@ func (u *user) onPublish(ctx actor.Context, m *messages.Publish, sender *actor.P
 	if err == nil {
 		err = u.admit(ms, m.Device, now)
 	}
-	var changed []presence.Element
+	var changed, replaced []presence.Element
 	if err == nil {
+		replaced = u.blocksIn(ms)
 		stamp := presence.Stamp{Version: u.clock.Next(now), Node: u.sys.seed}
 		changed, err = u.record.Apply(ms, stamp, now)
 	}
@@ -55,7 +57,7 @@ func (u *user) onPublish(ctx actor.Context, m *messages.Publish, sender *actor.P
 	w := waiter{sender, m.Received}
 	switch {
 	case len(changed) > 0:
-		u.commit(&flight{waiters: []waiter{w}, blocks: blocksOf(changed), received: m.Received})
+		u.commit(&flight{waiters: []waiter{w}, blocks: blocksOf(changed), replaced: replaced, received: m.Received})
 	case u.next != nil:
 		u.next.waiters = append(u.next.waiters, w)
 	case u.flight != nil:
@@ -86,6 +88,18 @@ func blocksOf(changed []presence.Element) (blocks []presence.Element) {
 	return blocks
 }
 
+// blocksIn is what the record has now under the blocks that mutations name.
+func (u *user) blocksIn(ms []presence.Mutation) (blocks []presence.Element) {
+	for i := range ms {
+		if kind, _ := ms[i].Key.Split(); kind == presence.KindBlock {
+			e, _ := u.record.Get(ms[i].Key)
+			e.Key = ms[i].Key
+			blocks = append(blocks, e)
+		}
+	}
+	return blocks
+}
+
 // commit stores the record as it is now, or joins the write that follows the
 // one under way.
 func (u *user) commit(f *flight) {
@@ -96,6 +110,10 @@ func (u *user) commit(f *flight) {
 		}
 		u.next.waiters = append(u.next.waiters, f.waiters...)
 		u.next.blocks = append(u.next.blocks, f.blocks...)
+		u.next.replaced = append(u.next.replaced, f.replaced...)
+		if u.next.received == 0 {
+			u.next.received = f.received
+		}
 		return
 	}
 	now := u.sys.now()
@@ -165,7 +183,7 @@ func (u *user) undo(ctx actor.Context, f *flight, err error) {
 		u.answer(ctx, w.sender, refusal)
 	}
 	u.sys.wheel.Stop(&u.timer)
-	u.load()
+	u.load(loading{again: true})
 }
 
 func (u *user) answer(ctx actor.Context, to *actor.PID, msg any) {
@@ -189,12 +207,12 @@ type deviceRate struct {
 // maxDevices bounds the limiters kept per user; the one that came first goes.
 const maxDevices = 32
 
-// admit applies the publish rates of the tenant. What keeps a session alive is
-// not counted: its own timer bounds it.
+// admit applies the publish rates of the tenant. What keeps a session alive or
+// ends it is not counted: its own timer, or its beginning, bounds it.
 func (u *user) admit(ms []presence.Mutation, device string, now time.Time) error {
 	counts := false
 	for i := range ms {
-		counts = counts || (ms[i].Op != presence.Lease && ms[i].Op != presence.Touch)
+		counts = counts || !free(&ms[i], device)
 	}
 	if !counts {
 		return nil
@@ -210,6 +228,16 @@ func (u *user) admit(ms []presence.Mutation, device string, now time.Time) error
 		return messages.ErrPublishRate.After(wait)
 	}
 	return nil
+}
+
+func free(m *presence.Mutation, device string) bool {
+	switch m.Op {
+	case presence.Lease, presence.Touch:
+		return true
+	case presence.Clear:
+		return m.Key == presence.SessionKey(device)
+	}
+	return false
 }
 
 func perMinute(r presence.Rate) limit.Rate {

@@ -34,6 +34,7 @@ func (u *user) onRegister(m *messages.Register) {
 	if !known {
 		if u.watchers() >= u.rules().Quotas.Watchers {
 			u.sys.metrics.publisherFull.Inc()
+			u.watching = slices.DeleteFunc(u.watching, func(g group) bool { return len(g.watchers) == 0 })
 			u.send(m.Gateway, m.Endpoint, 1, presence.State{})
 			return
 		}
@@ -61,13 +62,30 @@ func (u *user) onRegister(m *messages.Register) {
 // another session, or another owner, is never told something older.
 func (u *user) shown(w *watcher) presence.Version {
 	v := viewerID(w.viewer)
-	e, _ := u.record.Get(presence.BlockKey(v))
+	e := u.block(v)
 	p := &u.sys.policies
 	version := max(1, e.Stamp.Version, p.of(v.Tenant).Version, p.of(u.id.Tenant).Version)
 	if w.view == presence.Full {
 		version = max(version, u.version)
 	}
 	return version
+}
+
+// letGo tells the endpoints that are registered when an activation ends by a
+// panic to register with the next.
+func (u *user) letGo() {
+	for i := range u.watching {
+		g := &u.watching[i]
+		if g.gateway != u.sys.node.ID {
+			continue // other gateways find out by their own check
+		}
+		to := make([]uint32, len(g.watchers))
+		for j := range g.watchers {
+			to[j] = g.watchers[j].endpoint
+		}
+		u.sys.post(forgotten{u.id}, u.id, to)
+	}
+	u.watching = nil
 }
 
 func (u *user) onUnregister(m *messages.Unregister) {
@@ -123,10 +141,27 @@ func (u *user) decide(viewer *messages.User) presence.View {
 	if v == u.id {
 		return presence.Full
 	}
-	e, ok := u.record.Get(presence.BlockKey(v))
-	blocked := ok && e.Live(u.sys.now())
+	blocked := u.block(v).Live(u.sys.now())
 	p := &u.sys.policies
 	return presence.Decide(v, u.id, p.of(v.Tenant).trust, p.of(u.id.Tenant).trust, blocked)
+}
+
+// block is what is stored about blocking a viewer: a change that is still being
+// committed does not count.
+func (u *user) block(viewer presence.UserID) presence.Element {
+	key := presence.BlockKey(viewer)
+	for _, f := range [...]*flight{u.flight, u.next} {
+		if f == nil {
+			continue
+		}
+		for _, e := range f.replaced {
+			if e.Key == key {
+				return e
+			}
+		}
+	}
+	e, _ := u.record.Get(key)
+	return e
 }
 
 // viewerID reads a viewer that the front end has made from a token.
@@ -139,11 +174,7 @@ func viewerID(m *messages.User) (id presence.UserID) {
 // seen is the committed state as a viewer may see it; a user nobody has stored
 // anything about is offline.
 func (u *user) seen(v presence.View) presence.State {
-	state := u.state
-	if u.version == 0 {
-		state, _ = presence.Aggregate(&u.record, u.sys.now(), u.rules().Rules)
-	}
-	return state.Public().Seen(v)
+	return u.state.Public().Seen(v)
 }
 
 func (u *user) onRead(ctx actor.Context, m *messages.Read, sender *actor.PID) {
