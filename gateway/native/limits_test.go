@@ -378,6 +378,9 @@ var limitRows = map[string]limitRow{
 		connect(t, n.Node, "alice", "e")
 		expect(t, call(t, http.MethodGet, n.URL+"/v1/stream", "", ""), 503, "too_many_connections")
 	}},
+	"memory": {alone: true, limits: front.Limits{Memory: 1}, cross: func(t *testing.T, n *clocked) {
+		expect(t, call(t, http.MethodGet, n.URL+"/v1/stream", "", ""), 503, "memory_low")
+	}},
 	"feed-followers": {cross: func(t *testing.T, n *clocked) {
 		for range 20 {
 			follow(t, n)
