@@ -99,7 +99,7 @@ func closing(err error) *CloseError {
 		return &CloseError{Code: CodeInternal, Reason: "internal error", Cause: err}
 	case own == nil: // a nil pointer in an error: the callback's mistake
 		return &CloseError{Code: CodeInternal, Reason: "internal error"}
-	case error(own) == err:
+	case error(own) == err: //nolint:errorlint // is it the error itself, not one wrapped in it
 		return own
 	}
 	return &CloseError{Code: own.Code, Reason: own.Reason, Cause: err}

@@ -141,7 +141,7 @@ func (p *peer) frame() (wire, error) {
 	n := uint64(head[1])
 	switch n {
 	case 126:
-		n = uint64(p.number(2))
+		n = p.number(2)
 	case 127:
 		n = p.number(8)
 	}
