@@ -98,6 +98,8 @@ func (s *Serve) mode() (dev bool, err error) {
 		return dev, errors.New("--audience is needed with --issuer: tokens for other services must not be believed")
 	case (s.TLSCert == "") != (s.TLSKey == ""):
 		return dev, errors.New("--tls-cert and --tls-key belong together")
+	case s.MaxSockets < 1 || s.PerAddress < 1 || s.Handshakes < 1:
+		return dev, errors.New("--max-sockets, --max-sockets-per-address and --max-handshakes are at least 1")
 	case min(s.MaxSockets, s.PerAddress, s.Handshakes) < 1:
 		return dev, errors.New("--max-sockets, --max-sockets-per-address and --max-handshakes must be above zero")
 	}

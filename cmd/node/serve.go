@@ -34,6 +34,10 @@ func (s *Serve) Run(ctx context.Context) error {
 		return err
 	}
 	m.announce(os.Stdout)
+	return m.wait(ctx)
+}
+
+func (m *Main) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return m.Close()
