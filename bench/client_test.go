@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"time"
 
@@ -66,7 +67,7 @@ func (c *client) readable(now int64) error {
 	buf := c.crowd.in
 	n, err := unix.Read(c.fd, buf[copy(buf, c.rest):])
 	switch {
-	case err == unix.EAGAIN || err == unix.EINTR:
+	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
 		return nil
 	case err != nil:
 		return fmt.Errorf("client %d: read: %w", c.number, err)
@@ -75,6 +76,9 @@ func (c *client) readable(now int64) error {
 	}
 	got := buf[:len(c.rest)+n]
 	c.crowd.reads++
+	if c.crowd.http {
+		return c.onResponse(got, now)
+	}
 	if c.stage == opening {
 		if got, err = c.opened(got); err != nil {
 			return err

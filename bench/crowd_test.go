@@ -18,6 +18,7 @@ type crowd struct {
 	clients []*client
 	target  netip.AddrPort
 	plain   bool // the floor: no handshake, no acknowledgement
+	http    bool // plain requests instead of a socket
 	poll    int
 	events  [512]unix.EpollEvent
 	in, out []byte
@@ -72,9 +73,7 @@ func newCrowd(b *testing.B, target string) *crowd {
 	}
 	k := &crowd{target: to, poll: poll, in: make([]byte, 1<<20)}
 	b.Cleanup(func() {
-		for _, c := range k.clients {
-			k.drop(c)
-		}
+		k.hang()
 		_ = unix.Close(poll) // nothing is left to lose
 	})
 	return k
@@ -90,6 +89,7 @@ func (k *crowd) open(c *client) error {
 		return err
 	}
 	c.crowd, c.fd, c.stage, c.rest = k, fd, opening, nil
+	c.greeting.session, c.greeting.ack = c.session, c.seq // empty the first time
 	from := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + c.number/perAddress)}}
 	to := &unix.SockaddrInet4{Port: int(k.target.Port()), Addr: k.target.Addr().As4()}
 	err = errors.Join(
@@ -100,6 +100,10 @@ func (k *crowd) open(c *client) error {
 	)
 	if err != nil {
 		return fmt.Errorf("client %d: %w", c.number, err)
+	}
+	if k.http {
+		k.arrived(c)
+		return nil
 	}
 	if k.plain {
 		c.stage = greeted
@@ -120,6 +124,14 @@ func (k *crowd) drop(c *client) {
 		k.readyCount--
 	}
 	c.stage = closed
+}
+
+// hang closes all that a crowd has open.
+func (k *crowd) hang() {
+	for _, c := range k.clients {
+		k.drop(c)
+	}
+	k.soon, k.lazy = fifo{}, fifo{}
 }
 
 // arrived is called when a client has all that it waits for at the start.

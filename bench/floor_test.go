@@ -47,9 +47,8 @@ func startFloor(b *testing.B, s *settings, perWrite int) (*process, string) {
 			return p, address
 		}
 		select {
-		case err := <-p.end:
-			p.end <- err
-			b.Fatal("the floor ended:", err)
+		case <-p.end:
+			b.Fatal("the floor ended:", p.err)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}

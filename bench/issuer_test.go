@@ -38,6 +38,7 @@ func userMRI(n int) string { return "8:orgid:" + userGUID(n) }
 type issuer struct {
 	*httptest.Server
 	key ed25519.PrivateKey
+	now time.Time // of all tokens, so that the same is made twice
 }
 
 func newIssuer(b *testing.B) *issuer {
@@ -45,7 +46,7 @@ func newIssuer(b *testing.B) *issuer {
 	if err != nil {
 		b.Fatal(err)
 	}
-	i := &issuer{key: key}
+	i := &issuer{key: key, now: time.Now()}
 	mux := http.NewServeMux()
 	document := func(path string, v func() any) {
 		mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
@@ -70,10 +71,10 @@ func newIssuer(b *testing.B) *issuer {
 
 func part(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-// token is a fresh one of user n: nonce keeps it from the node's cache of those
-// that it has checked.
+// token is one of user n. Another nonce makes another token, which the node has
+// not seen and must check.
 func (i *issuer) token(n, nonce int) string {
-	now := time.Now()
+	now := i.now
 	claims, err := json.Marshal(map[string]any{
 		"iss": i.URL, "aud": audience, "tid": tenantText, "oid": userGUID(n), "azp": "bench", "jti": nonce,
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(tokenLife).Unix(),

@@ -74,9 +74,8 @@ func (n *node) ready(b *testing.B) time.Time {
 			}
 		}
 		select {
-		case err := <-n.end:
-			n.end <- err
-			b.Fatal("the node ended:", err)
+		case <-n.end:
+			b.Fatal("the node ended:", n.err)
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
@@ -119,7 +118,7 @@ func (n *node) metrics(b *testing.B) map[string]float64 {
 }
 
 // memory of the node after its garbage was collected.
-type memory struct{ resident, heap, stack float64 }
+type memory struct{ resident, heap, stack, goroutines float64 }
 
 func (n *node) memory(b *testing.B) memory {
 	b.Helper()
@@ -127,7 +126,7 @@ func (n *node) memory(b *testing.B) memory {
 		n.get(b, "/debug/pprof/heap?gc=1")
 	}
 	m := n.metrics(b)
-	return memory{n.resident(b), m["go_memstats_heap_alloc_bytes"], m["go_memstats_stack_inuse_bytes"]}
+	return memory{n.resident(b), m["go_memstats_heap_alloc_bytes"], m["go_memstats_stack_inuse_bytes"], m["go_goroutines"]}
 }
 
 // profile saves a CPU profile of the node while measure runs, if

@@ -24,7 +24,10 @@ const patience = 60 * time.Second
 type process struct {
 	cmd *exec.Cmd
 	log string // file with its output
-	end chan error
+	end chan struct{} // closed when the child has ended
+	err error         // how it ended, set before
+
+	stopped bool
 }
 
 // CPUs of a pinned run.
@@ -34,7 +37,7 @@ const serverCPU, loadCPU = 0, 1
 // which the end is shown when the benchmark fails.
 func start(b *testing.B, s *settings, cmd *exec.Cmd) *process {
 	b.Helper()
-	p := &process{cmd: cmd, log: filepath.Join(b.TempDir(), "log"), end: make(chan error, 1)}
+	p := &process{cmd: cmd, log: filepath.Join(b.TempDir(), "log"), end: make(chan struct{})}
 	out, err := os.Create(p.log)
 	if err != nil {
 		b.Fatal(err)
@@ -48,7 +51,10 @@ func start(b *testing.B, s *settings, cmd *exec.Cmd) *process {
 	if err := launch(s, cmd); err != nil {
 		b.Fatal(err)
 	}
-	go func() { p.end <- cmd.Wait() }()
+	go func() {
+		p.err = cmd.Wait()
+		close(p.end)
+	}()
 	b.Cleanup(func() { p.stop(b) })
 	return p
 }
@@ -80,7 +86,12 @@ func pinTo(cpu int) {
 	_ = unix.SchedSetaffinity(0, &set) // refused on a machine with one CPU: then it is there already
 }
 
+// stop ends the child and waits for it; the second time it does nothing.
 func (p *process) stop(b *testing.B) {
+	if p.stopped {
+		return
+	}
+	p.stopped = true
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
 	select {
 	case <-p.end:

@@ -30,6 +30,11 @@ type traffic struct {
 	limit int   // closed loop: publishes in flight
 	every int64 // open loop: ns between two publishes
 	due   int64 // open loop: the next
+	most  int64 // publishes after which no more start; 0: none
+
+	budget int64 // publishes of a measurement at most, 0: any number
+
+	body func(c *client, count int64) []byte // of a request, where the crowd speaks HTTP
 
 	published, deliveries, stray, skipped int64
 	toAnswer, toClient                    *hdrhistogram.Histogram
@@ -64,7 +69,15 @@ func (t *traffic) publish(due int64) error {
 	*f = flight{due: due, left: int32(t.watchers), open: true, next: f.next ^ 1}
 	t.inFlight++
 	t.published++
+	if t.body != nil {
+		return c.write(t.body(c, t.published))
+	}
 	return c.send(publishFrame(1, clientStates[f.next]))
+}
+
+// wants says whether the closed loop has room for another publish.
+func (t *traffic) wants() bool {
+	return t.inFlight < t.limit && t.broken == nil && (t.most == 0 || t.published < t.most)
 }
 
 func (t *traffic) onAnswer(c *client, now int64) {
@@ -102,7 +115,7 @@ func (t *traffic) settle(f *flight, now int64) {
 	}
 	f.open = false
 	t.inFlight--
-	if t.limit > t.inFlight && t.broken == nil {
+	if t.wants() {
 		t.broken = t.publish(now)
 	}
 }
@@ -120,11 +133,14 @@ func (t *traffic) run(d time.Duration) error {
 			}
 			next = min(end, t.due)
 		}
-		for t.inFlight < t.limit && t.broken == nil {
+		for t.wants() {
 			t.broken = t.publish(now)
 		}
 		if err := t.crowd.step(next); err != nil {
 			return err
+		}
+		if t.limit > 0 && t.inFlight == 0 {
+			break // the most was reached
 		}
 	}
 	return t.broken
@@ -155,10 +171,12 @@ type sample struct {
 func (t *traffic) measure(b *testing.B, s *settings, p *process) sample {
 	b.Helper()
 	t.toAnswer, t.toClient, t.timing = histogram(), histogram(), false
+	t.bound(t.budget / 4)
 	if err := t.run(s.window / 4); err != nil {
 		b.Fatal(err)
 	}
 	t.timing = true
+	t.bound(t.budget)
 	published, deliveries := t.published, t.deliveries
 	server, own, writes, began := p.cpu(b), ownCPU(b), p.writes(b), time.Now()
 	if err := t.run(s.window); err != nil {
@@ -178,6 +196,12 @@ func (t *traffic) measure(b *testing.B, s *settings, p *process) sample {
 		b.Errorf("%d answers or deliveries that no publish explains", t.stray)
 	}
 	return out
+}
+
+func (t *traffic) bound(publishes int64) {
+	if publishes > 0 {
+		t.most = t.published + publishes
+	}
 }
 
 func (s *sample) rate() float64 { return s.deliveries / s.seconds }
