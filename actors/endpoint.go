@@ -35,13 +35,14 @@ type endpoint struct {
 	viewer  *messages.User                // shared by all registrations
 	secret  secret                        // in its URL
 
-	session secret // zero: none that can be resumed
-	epoch   uint32
-	conn    Conn // nil while there is none
-	since   time.Time
-	leasing bool // the device has published a session that must be kept alive
-	over    bool
-	leaving bool // the node goes away: no connection is taken any more
+	session   secret // zero: none that can be resumed
+	epoch     uint32
+	conn      Conn // nil while there is none
+	since     time.Time
+	unwritten bool // the connection holds what no flush has written
+	leasing   bool // the device has published a session that must be kept alive
+	over      bool
+	leaving   bool // the node goes away: no connection is taken any more
 
 	queue   trouter.Queue[*Update]
 	counted counted
@@ -109,7 +110,8 @@ const DefaultOrg = "default"
 
 func (e *endpoint) start(m *cluster.Mailbox) {
 	e.mailbox = m
-	m.OnDrained(e.flush)
+	m.OnDrained(e.settle)
+	m.OnFlush(e.flush)
 	e.timer.Target = e
 }
 
@@ -205,8 +207,9 @@ func (e *endpoint) find(p *publisher) (int, bool) {
 	return i, ok && e.watches[i].of == p
 }
 
-// flush ends a turn: everything the burst has led to leaves in one write.
-func (e *endpoint) flush() {
+// settle ends a turn: what the burst has led to is put in order, and written as
+// soon as nothing more urgent is waiting on this processor.
+func (e *endpoint) settle() {
 	if e.over {
 		return
 	}
@@ -217,17 +220,31 @@ func (e *endpoint) flush() {
 		e.resync()
 	}
 	e.ask(now)
-	defer e.count()
-	if e.conn == nil {
-		e.arm(now)
+	e.count()
+	if e.conn != nil && (e.unwritten || e.queue.Len() > 0 && e.queue.InFlight() < e.sys.limits.Window) {
+		e.mailbox.Flush()
 		return
 	}
-	for b, ok := e.queue.Next(now, &e.sys.limits); ok; b, ok = e.queue.Next(now, &e.sys.limits) {
-		e.sys.metrics.batches.Inc()
-		e.sys.metrics.deliveries.Add(float64(len(b.Items)))
-		e.send(b)
+	e.arm(now)
+}
+
+// flush sends what has collected since the connection was last written to, in
+// one write.
+func (e *endpoint) flush() {
+	if e.over {
+		return
 	}
-	e.conn.Flush()
+	now := e.sys.now()
+	if e.conn != nil {
+		for b, ok := e.queue.Next(now, &e.sys.limits); ok; b, ok = e.queue.Next(now, &e.sys.limits) {
+			e.sys.metrics.batches.Inc()
+			e.sys.metrics.deliveries.Add(float64(len(b.Items)))
+			e.send(b)
+		}
+		e.conn.Flush()
+		e.unwritten = false
+	}
+	e.count()
 	e.arm(now)
 }
 
@@ -251,6 +268,7 @@ func (e *endpoint) send(b trouter.Batch[*Update]) {
 		updates[i] = b.Items[i].Value
 	}
 	e.conn.SendBatch(b.Seq, updates)
+	e.unwritten = true
 }
 
 func (e *endpoint) onAck(m ack) {

@@ -34,6 +34,7 @@ func (e *endpoint) onAttach(m *attach) {
 	e.conn.Welcome(Attached{
 		Address: e.address(), Session: e.session.String(), Resumed: resumed, Watching: len(e.watches),
 	})
+	e.unwritten = true
 	m.done <- &Link{endpoint: e, epoch: e.epoch}
 	if e.leasing {
 		e.lease(now.Add(LeaseTime + PingEvery))

@@ -55,4 +55,5 @@ func (e *endpoint) onPublished(m published) {
 		err = m.answer.GetError().Err()
 	}
 	e.conn.Answer(m.id, Answer{Err: err, Version: m.answer.GetVersion()})
+	e.unwritten = true
 }

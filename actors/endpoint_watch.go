@@ -87,6 +87,7 @@ func (e *endpoint) replyWatch(w *watch, a Answer) {
 	}
 	if e.conn != nil && e.mine(w.epoch) {
 		e.conn.Answer(w.id, a)
+		e.unwritten = true
 	}
 }
 

@@ -20,6 +20,10 @@ type Mailbox struct {
 	addr  Address
 	inv   actor.MessageInvoker
 	drain func()
+	flush func()
+
+	nextFlush *Mailbox // in its worker's list
+	flushing  bool     // is in that list; the worker's own
 
 	mu        sync.Mutex
 	user      *burst // nil when empty
@@ -147,6 +151,24 @@ func (m *Mailbox) UserMessageCount() int {
 // set by the actor while it starts.
 func (m *Mailbox) OnDrained(f func()) { m.drain = f }
 
+// OnFlush sets what Flush asks for. It is set by the actor while it starts.
+func (m *Mailbox) OnFlush(f func()) { m.flush = f }
+
+// Flush asks, from within the actor's turn, for its OnFlush to be called once
+// when nothing more urgent is waiting. What comes in until then goes out with
+// it: the busier the node, the more.
+func (m *Mailbox) Flush() {
+	if !m.flushing {
+		m.flushing = true
+		m.host.run.queues[m.queue].flushes.push(m)
+	}
+}
+
+func (m *Mailbox) flushed() {
+	m.flushing = false
+	m.guard(m.flush)
+}
+
 // self is the PID of the activation: the invoker is its context.
 func (m *Mailbox) self() *actor.PID { return m.inv.(actor.Context).Self() }
 
@@ -182,7 +204,7 @@ func (m *Mailbox) handle(messages []any) {
 		}
 	}
 	if m.drain != nil {
-		m.drained()
+		m.guard(m.drain)
 	}
 }
 
@@ -251,14 +273,15 @@ func (m *Mailbox) invoke(msg any) (ok bool) {
 	return true
 }
 
-func (m *Mailbox) drained() {
+// guard runs a part of the actor that no message has started.
+func (m *Mailbox) guard(f func()) {
 	defer func() {
 		if r := recover(); r != nil {
 			m.host.panicked(r, nil)
 			m.abandon(nil)
 		}
 	}()
-	m.drain()
+	f()
 }
 
 // abandon closes the mailbox after a panic and hands what others sent to the

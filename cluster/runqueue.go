@@ -26,7 +26,17 @@ type runQueue struct {
 	ready      sync.Cond
 	head, tail *link
 	closed     bool
+
+	// The worker's own: mailboxes that asked for a flush, and the turns since
+	// the last one.
+	flushes flushList
+	turns   int
 }
+
+// flushEvery is how many turns may go ahead of a flush that waits: under load
+// flushes wait for each other's work, and each writes more at once; none waits
+// for ever.
+const flushEvery = 16
 
 func startRunQueues() *runQueues {
 	r := &runQueues{queues: make([]runQueue, min(runtime.GOMAXPROCS(0), 256))}
@@ -67,25 +77,57 @@ func (q *runQueue) push(l *link) {
 	}
 }
 
-func (q *runQueue) pop() *link {
+// pop takes the next turn. Without wait it may find none; it is over when the
+// queue is closed and empty.
+func (q *runQueue) pop(wait bool) (l *link, over bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for q.head == nil {
-		if q.closed {
-			return nil
+		if q.closed || !wait {
+			return nil, q.closed
 		}
 		q.ready.Wait()
 	}
-	l := q.head
+	l = q.head
 	q.head = l.next
 	l.next = nil
-	return l
+	return l, false
 }
 
+// work runs turns first and flushes when there are none, or when their time has
+// come.
 func (q *runQueue) work() {
-	for l := q.pop(); l != nil; l = q.pop() {
-		l.run.turn()
+	for {
+		l, over := q.pop(q.flushes.head == nil)
+		if l != nil {
+			l.run.turn()
+			q.turns++
+		}
+		if m := q.flushes.head; m != nil && (l == nil || q.turns >= flushEvery) {
+			q.turns = 0
+			q.flushes.pop()
+			m.flushed()
+		} else if over && l == nil {
+			return
+		}
 	}
+}
+
+// flushList is a queue of mailboxes, each in it at most once.
+type flushList struct{ head, tail *Mailbox }
+
+func (f *flushList) push(m *Mailbox) {
+	if f.head == nil {
+		f.head = m
+	} else {
+		f.tail.nextFlush = m
+	}
+	f.tail = m
+}
+
+func (f *flushList) pop() {
+	m := f.head
+	f.head, m.nextFlush = m.nextFlush, nil
 }
 
 // job is a piece of work without a mailbox.
