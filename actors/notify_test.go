@@ -129,7 +129,9 @@ func TestFollowersOfATenantAreBounded(t *testing.T) {
 		t.Errorf("another tenant: %v", err)
 	}
 	cancel()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("the first follower ended with %v", err)
+	}
 	if err := n.Follow(t.Context(), Follow{Tenant: home}); err != nil {
 		t.Errorf("after the first left: %v", err)
 	}

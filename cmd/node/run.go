@@ -180,7 +180,7 @@ func logger(form string, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(w, nil))
 	}
 	f, ok := w.(*os.File)
-	return slog.New(tint.NewHandler(w, &tint.Options{NoColor: !ok || !terminal(f)}))
+	return slog.New(tint.NewTextHandler(w, &tint.Options{NoColor: !ok || !terminal(f)}))
 }
 
 func terminal(f *os.File) bool {
@@ -188,13 +188,13 @@ func terminal(f *os.File) bool {
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
-// announce tells a person where to go.
+// announce tells a person where to go. A node without a terminal serves as well.
 func (m *Main) announce(w io.Writer) {
 	if !m.dev {
-		fmt.Fprintf(w, "rollcall serves %s\n", m.URL)
+		_, _ = fmt.Fprintf(w, "rollcall serves %s\n", m.URL)
 		return
 	}
-	fmt.Fprintf(w, `
+	_, _ = fmt.Fprintf(w, `
   DEVELOPMENT MODE: everybody on this machine can be anybody. Never expose it.
 
   Page    %[1]s/

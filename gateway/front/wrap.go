@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -80,7 +81,7 @@ func cut(s string) string {
 }
 
 func (f *Front) panicked(w *recorder, id string, v any) {
-	if v == http.ErrAbortHandler {
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(v) // the way of a handler to drop the connection
 	}
 	f.metrics.panics.Inc()

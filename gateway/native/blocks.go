@@ -12,7 +12,7 @@ import (
 
 // serveBlocks lists whom the caller has blocked.
 func (a *API) serveBlocks(w http.ResponseWriter, r *http.Request) {
-	id, err := a.user(r, auth.PresenceRead|auth.PresenceReadWrite)
+	id, err := a.user(r, auth.PresenceRead|auth.PresenceReadAll|auth.PresenceReadWrite)
 	if err != nil {
 		front.WriteError(w, err)
 		return
