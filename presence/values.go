@@ -132,12 +132,6 @@ var sourceNames = []string{"None", "Manual", "Scheduled", "Automatic"}
 // String is the PascalCase name.
 func (s Source) String() string { return name(sourceNames, uint8(s)) }
 
-// ParseSource reads a name in any case; others are ErrValue.
-func ParseSource(s string) (Source, error) {
-	n, err := parse(sourceNames, s, "location source")
-	return Source(n), err
-}
-
 // EntryKind is what a calendar entry means for presence. Its numbers are stored.
 type EntryKind uint8
 

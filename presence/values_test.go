@@ -40,7 +40,6 @@ func TestValueNames(t *testing.T) {
 		"InAMeeting Offline OffWork OutOfOffice Presenting UrgentInterruptionsOnly Focusing"), Activity.String, ParseActivity)
 	roundTrip(t, strings.Fields("Unknown Desktop Web Mobile App"), Device.String, ParseDevice)
 	roundTrip(t, strings.Fields("Unspecified Office Remote TimeOff"), LocationType.String, ParseLocationType)
-	roundTrip(t, strings.Fields("None Manual Scheduled Automatic"), Source.String, ParseSource)
 	roundTrip(t, strings.Fields("Invalid Meeting Focus OutOfOffice"), EntryKind.String, ParseEntryKind)
 	roundTrip(t, strings.Fields("Open AllowList BlockList"), Federation.String, ParseFederation)
 }

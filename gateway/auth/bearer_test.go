@@ -56,12 +56,9 @@ func TestScopeNamesAreThoseOfTokens(t *testing.T) {
 }
 
 func TestFingerprintIsWhatRefusalsName(t *testing.T) {
-	if got := auth.Fingerprint("abc"); got != "ba7816bf" { // FIPS 180-2, appendix B.1
-		t.Fatalf("fingerprint %q", got)
-	}
 	p := newProvider(t)
 	_, err := newVerifier(t, p, &clock{at: start}).Verify(context.Background(), "abc")
-	if err == nil || !strings.Contains(err.Error(), "ba7816bf") {
+	if err == nil || !strings.Contains(err.Error(), "ba7816bf") { // SHA-256 of abc: FIPS 180-2, appendix B.1
 		t.Fatalf("error %v does not name the token by its fingerprint", err)
 	}
 }

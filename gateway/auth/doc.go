@@ -5,7 +5,7 @@
 // to meet and a bounded memory of tokens already checked. It never issues a
 // token (package devissuer does, for development), never decides what an
 // identity may do, never logs, and never puts a token into an error text; a
-// log names a token by its [Fingerprint].
+// log names a token by the first 8 hex digits of its SHA-256.
 //
 // A token is accepted when all of this holds:
 //

@@ -1,8 +1,6 @@
 package auth
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 )
 
@@ -34,11 +32,4 @@ const maxReason = 256
 func invalid(format string, args ...any) error {
 	reason := fmt.Sprintf(format, args...)
 	return fmt.Errorf("%w: %s", ErrInvalid, cut(reason, maxReason))
-}
-
-// Fingerprint names a token in logs: the first 8 hexadecimal digits of its
-// SHA-256, from which the token cannot be had back.
-func Fingerprint(raw string) string {
-	sum := sha256.Sum256([]byte(raw))
-	return hex.EncodeToString(sum[:4])
 }

@@ -61,18 +61,3 @@ func Find(login string) (Person, bool) {
 	}
 	return Demo[i], true
 }
-
-// Lookup finds a person by id within a tenant; another tenant's people are not
-// to be seen.
-func Lookup(t presence.TenantID, guid string) (Person, bool) {
-	want, err := presence.OrgUser(t, guid)
-	if err != nil {
-		return Person{}, false
-	}
-	for _, p := range Demo {
-		if u, err := presence.OrgUser(p.Tenant, p.ID); err == nil && u == want {
-			return p, true
-		}
-	}
-	return Person{}, false
-}
