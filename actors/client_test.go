@@ -20,10 +20,11 @@ type device struct {
 
 	mu       sync.Mutex
 	receiver trouter.Receiver
-	deaf     bool // takes nothing in and acknowledges nothing
-	batches  int  // as they came, repeats too
-	items    int  // applied
-	stale    int  // versions that were not newer
+	deaf     bool          // takes nothing in and acknowledges nothing
+	lag      time.Duration // before it acknowledges, in virtual time
+	batches  int           // as they came, repeats too
+	items    int           // applied
+	stale    int           // versions that were not newer
 
 	regressions int // versions that were older
 	states      map[presence.UserID]presence.State
@@ -112,8 +113,11 @@ func (d *device) SendBatch(seq uint64, updates []*Update) {
 
 func (d *device) acknowledge() {
 	seq := d.receiver.Ack()
-	link := d.link
+	link, lag := d.link, d.lag
 	go func() {
+		if lag > 0 {
+			time.Sleep(lag)
+		}
 		if link != nil {
 			_ = link.Ack(seq) // refused only when the endpoint is over
 		}

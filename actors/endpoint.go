@@ -50,6 +50,7 @@ type endpoint struct {
 	asking  asking
 	timer   wheel.Timer
 	beat    time.Time
+	renew   int64 // unix seconds, when the durable list is renewed
 }
 
 // watched is one user that the endpoint shows, with the version it was sent
@@ -215,9 +216,9 @@ func (e *endpoint) settle() {
 	}
 	now := e.sys.now()
 	if e.lost.Swap(false) {
-		e.resync()
+		e.resync(now)
 	} else if e.queue.NeedsResync() && e.queue.InFlight() == 0 {
-		e.resync()
+		e.resync(now)
 	}
 	e.ask(now)
 	e.count()

@@ -63,6 +63,7 @@ func (e *endpoint) begin() {
 // readList asks the endpoint's own user for the durable list, which renews it.
 func (e *endpoint) readList() {
 	session := e.session
+	e.renew = e.sys.now().Add(renewEvery).Unix()
 	e.sys.node.Ask(cluster.User(e.key.User), &messages.Subscribe{Endpoint: e.key.ID}, RequestTimeout,
 		func(a any, err error) {
 			s, _ := a.(*messages.Subscribed)
@@ -173,6 +174,18 @@ func (e *endpoint) heartbeat(now time.Time) {
 	if e.leasing {
 		e.lease(e.conn.LastHeard().Add(LeaseTime + PingEvery))
 	}
+	if now.Unix() >= e.renew {
+		e.renewList(now)
+	}
+}
+
+// renewList reads the durable list, which renews it, without need of the answer.
+func (e *endpoint) renewList(now time.Time) {
+	if e.sys.node.Tell(cluster.User(e.key.User), &messages.Subscribe{Endpoint: e.key.ID}) != nil {
+		e.sys.metrics.dropped.Inc() // the next heartbeat tries again
+		return
+	}
+	e.renew = now.Add(renewEvery).Unix()
 }
 
 // lease moves the end of the device's session.

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -23,6 +24,16 @@ type asking struct {
 	left    []*publisher
 	waiting int       // answers of the last wave
 	next    time.Time // when the next wave goes out without them
+	size    int       // of a wave; 0: waveSize
+}
+
+// smaller is how waves go on after one that did not fit through the queue; when
+// even a single state did not, after a while.
+func (a *asking) smaller(now time.Time) asking {
+	if a.size == 1 {
+		return asking{size: 1, waiting: 1, next: now.Add(waveWait)}
+	}
+	return asking{size: max(1, cmp.Or(a.size, waveSize)/4)}
 }
 
 func (a *asking) answered() {
@@ -148,10 +159,10 @@ func (e *endpoint) unregister(p *publisher) {
 
 // resync starts over after updates were dropped: state, not history, is what
 // the client is owed, so every watched user is asked for its present state.
-func (e *endpoint) resync() {
+func (e *endpoint) resync(now time.Time) {
 	e.sys.metrics.resyncs.Inc()
 	e.queue.Resynced()
-	e.asking = asking{}
+	e.asking = e.asking.smaller(now)
 	for i := range e.watches {
 		e.watches[i].version = 0
 		e.asking.left = append(e.asking.left, e.watches[i].of)
@@ -177,7 +188,7 @@ func (e *endpoint) ask(now time.Time) {
 	if len(a.left) == 0 {
 		a.left = e.unanswered()
 	}
-	n := min(waveSize, len(a.left))
+	n := min(cmp.Or(a.size, waveSize), len(a.left))
 	wave := a.left[:n]
 	a.left, a.waiting, a.next = a.left[n:], n, now.Add(waveWait)
 	for _, p := range wave {

@@ -124,6 +124,16 @@ func (t *endpoints) closeAll() {
 	}
 }
 
+// endAll lets go of whoever waits for an endpoint. No actor runs any more.
+func (t *endpoints) endAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.byKey {
+		e.done() // so that nobody makes another
+		close(*e.ended.Load())
+	}
+}
+
 // Attach is a client's hello, already authenticated.
 type Attach struct {
 	Key     EndpointKey

@@ -86,4 +86,5 @@ func (s *System) Wake(u presence.UserID) error {
 func (s *System) Close() {
 	s.endpoints.closeAll()
 	s.node.Close()
+	s.endpoints.endAll()
 }

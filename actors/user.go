@@ -27,7 +27,8 @@ type user struct {
 	state   presence.State  // as committed last
 	version presence.Version
 	clock   presence.Clock
-	loading *loading // nil when loaded
+	told    presence.Version // the newest that watchers were told and that is not stored
+	loading *loading         // nil when loaded
 
 	flight *flight // being committed
 	next   *flight // waits for flight to end

@@ -140,12 +140,12 @@ func (u *user) onCommitted(ctx actor.Context, m committed) {
 	}
 	u.state, u.version = f.state, f.version
 	u.acknowledge(ctx, f)
+	if len(f.blocks) > 0 {
+		u.recheck() // before who is blocked now is told what has changed with it
+	}
 	if f.announced {
 		u.sys.metrics.visible.Inc()
 		u.announce(f.received)
-	}
-	if len(f.blocks) > 0 {
-		u.recheck()
 	}
 	if next := u.next; next != nil {
 		u.next = nil

@@ -14,8 +14,11 @@ import (
 // connection; a connected endpoint renews it.
 const WatchLease = 24 * time.Hour
 
+// renewEvery is how often a connected endpoint renews its list.
+const renewEvery = 6 * time.Hour
+
 // renewWatch is the rest of a lease at which reading a list renews it.
-const renewWatch = WatchLease - 6*time.Hour
+const renewWatch = WatchLease - renewEvery
 
 // subscriptions are the changes of this user's lists that are under way.
 type subscriptions []subscription

@@ -120,15 +120,16 @@ func (u *user) recheck() {
 		g := &u.watching[i]
 		for j := range g.watchers {
 			w := &g.watchers[j]
-			before := max(u.shown(w), u.version)
+			before := max(u.shown(w), u.version, u.told)
 			view := u.decide(w.viewer)
 			if view == w.view {
 				continue
 			}
 			w.view = view
 			version := u.shown(w)
-			if version < before { // a policy and a publish of the same millisecond
+			if version < before { // a policy that looks older than the state
 				version = u.clock.Next(u.sys.now())
+				u.told = version
 			}
 			u.send(g.gateway, w.endpoint, version, u.seen(view))
 		}
