@@ -56,6 +56,10 @@ lint: bin/golangci-lint ## golangci-lint, the version pinned in tools/go.mod
 bench: ## every benchmark once
 	@$(STEP) bench tools/bench
 
+.PHONY: figures
+figures: ## measure at full size, three times, and rewrite the tables of docs/benchmarks.md; a quarter of an hour
+	@$(STEP) figures tools/figures
+
 .PHONY: fuzz-short
 fuzz-short: ## each fuzz target for FUZZTIME (5s)
 	@$(STEP) fuzz-short tools/fuzz $(FUZZTIME)

@@ -41,13 +41,15 @@ func (s *settings) connectOnce(b *testing.B, i *issuer, n *node, hello func(u in
 			number: u, list: listOf(u, s.watchers, s.connections), greeting: hello(u),
 		})
 	}
-	server, own, began := n.cpu(b), ownCPU(b), time.Now()
+	used, began := n.usage(b), time.Now()
 	k.connect(b, k.clients, 64)
-	took, all := time.Since(began).Seconds(), float64(s.connections)
+	m, all := sample{seconds: time.Since(began).Seconds()}, float64(s.connections)
+	m.charge(n.usage(b).since(used))
 	b.ReportMetric(0, "ns/op")
-	b.ReportMetric(all/took, "connections/s")
-	b.ReportMetric(float64((n.cpu(b)-server).Microseconds())/all, "server-us/conn")
-	b.ReportMetric(float64((ownCPU(b)-own).Microseconds())/all, "load-us/conn")
+	b.ReportMetric(all/m.seconds, "connections/s")
+	b.ReportMetric(m.server/all, "server-us/conn")
+	b.ReportMetric(m.load/all, "load-us/conn")
+	m.reportOthers(b)
 	if err := k.idle(s.settle); err != nil {
 		b.Fatal(err)
 	}

@@ -50,6 +50,7 @@ func (s *sample) reportPublishes(b *testing.B) {
 	b.ReportMetric(s.published/s.seconds, "publishes/s")
 	b.ReportMetric(s.server/s.published, "server-us/publish")
 	b.ReportMetric(s.load/s.published, "load-us/publish")
+	s.reportOthers(b)
 	b.ReportMetric(float64(s.toAnswer.ValueAtQuantile(50))/1000, "p50-ms")
 	b.ReportMetric(float64(s.toAnswer.ValueAtQuantile(99))/1000, "p99-ms")
 }

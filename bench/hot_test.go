@@ -57,8 +57,7 @@ func BenchmarkHotUser(b *testing.B) {
 func (h *hot) round(b *testing.B, s *settings, n *node) {
 	before := n.metrics(b)
 	h.toAnswer, h.toClient, h.timing, h.spread = histogram(), histogram(), true, nil
-	deliveries, writes := h.deliveries, n.writes(b)
-	server, own, began := n.cpu(b), ownCPU(b), time.Now()
+	deliveries, writes, used, began := h.deliveries, n.writes(b), n.usage(b), time.Now()
 	most := 20 * len(h.devices) // frames that the node lets pass
 	for rounds := 0; time.Since(began) < s.window && rounds < most; rounds++ {
 		h.inFlight = 1
@@ -71,9 +70,9 @@ func (h *hot) round(b *testing.B, s *settings, n *node) {
 	}
 	m := sample{
 		seconds: time.Since(began).Seconds(), deliveries: float64(h.deliveries - deliveries),
-		server: float64((n.cpu(b) - server).Microseconds()), load: float64((ownCPU(b) - own).Microseconds()),
 		writes: n.writes(b) - writes, toAnswer: h.toAnswer, toClient: h.toClient,
 	}
+	m.charge(n.usage(b).since(used))
 	h.timing = false
 	if err := h.drain(); err != nil {
 		b.Fatal(err)

@@ -49,6 +49,8 @@ func (s *settings) measureMemory(b *testing.B, watched int) {
 	b.ReportMetric(per(after.resident, before.resident), "rss-KiB/conn")
 	b.ReportMetric(per(after.heap, before.heap), "heap-KiB/conn")
 	b.ReportMetric(per(after.stack, before.stack), "stack-KiB/conn")
+	live := per(after.heap, before.heap) + per(after.stack, before.stack)
+	b.ReportMetric(live, "live-KiB/conn")
 	b.ReportMetric((after.goroutines-before.goroutines)/float64(len(clients)), "goroutines/conn")
 }
 

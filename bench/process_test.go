@@ -23,7 +23,7 @@ const patience = 60 * time.Second
 // process is a child whose use of the machine is read from outside.
 type process struct {
 	cmd *exec.Cmd
-	log string // file with its output
+	log string        // file with its output
 	end chan struct{} // closed when the child has ended
 	err error         // how it ended, set before
 
@@ -159,6 +159,42 @@ func ownCPU(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(use.Utime.Nano() + use.Stime.Nano())
+}
+
+// machineCPU is what all processes together have used.
+func machineCPU(b *testing.B) time.Duration {
+	b.Helper()
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		b.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	ticks := 0
+	for i, field := range strings.Fields(line)[1:9] {
+		n, err := strconv.Atoi(field)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if i != 3 && i != 4 { // idle and waiting for the disk
+			ticks += n
+		}
+	}
+	return time.Duration(ticks) * (time.Second / 100)
+}
+
+// usage is the CPU time up to now of the child, of the load, and of the whole
+// machine.
+type usage struct{ server, load, machine time.Duration }
+
+func (p *process) usage(b *testing.B) usage {
+	return usage{p.cpu(b), ownCPU(b), machineCPU(b)}
+}
+
+// since gives the differences; machine becomes what others used.
+func (u usage) since(then usage) usage {
+	d := usage{u.server - then.server, u.load - then.load, u.machine - then.machine}
+	d.machine = max(d.machine-d.server-d.load, 0)
+	return d
 }
 
 // program builds cmd/node once per run.

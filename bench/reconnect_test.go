@@ -31,7 +31,7 @@ func BenchmarkReconnect(b *testing.B) {
 			k.drop(c)
 		}
 		publishAll(b, k, k.clients[:s.watchers])
-		server, began := n.cpu(b), time.Now()
+		used, began := n.usage(b), time.Now()
 		k.connect(b, others, 64)
 		resumed := time.Since(began)
 		want := len(others) * s.watchers
@@ -40,7 +40,8 @@ func BenchmarkReconnect(b *testing.B) {
 		if err != nil {
 			b.Fatalf("%d of %d missed updates came: %v", got[0], want, err)
 		}
-		cpu := float64((n.cpu(b) - server).Microseconds())
+		m := sample{seconds: caught.Seconds()}
+		m.charge(n.usage(b).since(used))
 		if err := k.idle(s.settle + time.Duration(ackLatest)); err != nil {
 			b.Fatal(err)
 		}
@@ -50,8 +51,9 @@ func BenchmarkReconnect(b *testing.B) {
 		b.ReportMetric(float64(len(others))/resumed.Seconds(), "connections/s")
 		b.ReportMetric(resumed.Seconds()*1000, "ms-to-resume-all")
 		b.ReportMetric(caught.Seconds()*1000, "ms-to-catch-up-all")
-		b.ReportMetric(cpu/float64(len(others)), "server-us/conn")
+		b.ReportMetric(m.server/float64(len(others)), "server-us/conn")
 		b.ReportMetric(after["rollcall_resyncs_total"]-before["rollcall_resyncs_total"], "resyncs")
+		m.reportOthers(b)
 	}
 }
 

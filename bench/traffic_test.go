@@ -161,7 +161,7 @@ func (t *traffic) drain() error {
 type sample struct {
 	seconds               float64
 	published, deliveries float64
-	server, load          float64 // us of CPU
+	server, load, others  float64 // us of CPU
 	writes                float64 // system calls of the server
 	toAnswer, toClient    *hdrhistogram.Histogram
 }
@@ -178,16 +178,16 @@ func (t *traffic) measure(b *testing.B, s *settings, p *process) sample {
 	t.timing = true
 	t.bound(t.budget)
 	published, deliveries := t.published, t.deliveries
-	server, own, writes, began := p.cpu(b), ownCPU(b), p.writes(b), time.Now()
+	used, writes, began := p.usage(b), p.writes(b), time.Now()
 	if err := t.run(s.window); err != nil {
 		b.Fatal(err)
 	}
 	out := sample{
 		seconds: time.Since(began).Seconds(), toAnswer: t.toAnswer, toClient: t.toClient,
 		published: float64(t.published - published), deliveries: float64(t.deliveries - deliveries),
-		server: float64((p.cpu(b) - server).Microseconds()), load: float64((ownCPU(b) - own).Microseconds()),
 		writes: p.writes(b) - writes,
 	}
+	out.charge(p.usage(b).since(used))
 	t.timing = false
 	if err := t.drain(); err != nil {
 		b.Fatal(err)
@@ -204,6 +204,17 @@ func (t *traffic) bound(publishes int64) {
 	}
 }
 
+func (s *sample) charge(u usage) {
+	s.server, s.load = float64(u.server.Microseconds()), float64(u.load.Microseconds())
+	s.others = float64(u.machine.Microseconds())
+}
+
+// reportOthers says how much of the machine went to processes that have nothing
+// to do with the measurement: 100 is one CPU.
+func (s *sample) reportOthers(b *testing.B) {
+	b.ReportMetric(s.others/s.seconds/1e4, "others-cpu-%")
+}
+
 func (s *sample) rate() float64 { return s.deliveries / s.seconds }
 
 // report gives the figures of throughput.
@@ -212,6 +223,7 @@ func (s *sample) report(b *testing.B) {
 	b.ReportMetric(s.rate(), "deliveries/s")
 	b.ReportMetric(s.server/s.deliveries, "server-us/delivery")
 	b.ReportMetric(s.load/s.deliveries, "load-us/delivery")
+	s.reportOthers(b)
 	if s.writes > 0 {
 		b.ReportMetric(s.deliveries/s.writes, "items/write")
 	}
