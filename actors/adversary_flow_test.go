@@ -192,6 +192,7 @@ func TestNobodyWaitsForAClosedNode(t *testing.T) {
 	w := start(t)
 	d := w.connect(bob, "phone")
 	w.store.stop()
+	w.System.Close() // once more
 	answered := make(chan error, 2)
 	go func() {
 		_, err := d.link.WatchWait(context.Background(), WatchChange{Add: []presence.UserID{alice}})

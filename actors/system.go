@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -41,6 +42,7 @@ type System struct {
 	policies  policies
 	endpoints endpoints
 	numbers   publishers
+	closing   sync.Once
 }
 
 // New loads the tenants' policies and starts the actors' engine.
@@ -84,7 +86,9 @@ func (s *System) Wake(u presence.UserID) error {
 // Close ends every connection with "going away", then the engine. What was
 // acknowledged is stored; what was not, clients send again.
 func (s *System) Close() {
-	s.endpoints.closeAll()
-	s.node.Close()
-	s.endpoints.endAll()
+	s.closing.Do(func() {
+		s.endpoints.closeAll()
+		s.node.Close()
+		s.endpoints.endAll()
+	})
 }

@@ -16,6 +16,8 @@
 // exclude each other under the lock of the address's directory slot. Messages
 // of one sender to one address are handled in the order sent as long as the
 // owner does not change. An actor's turn is never run by two goroutines at
-// once. Nothing here waits for a slow peer or a full mailbox: Tell and Ask
-// answer ErrOverloaded instead.
+// once. A panic ends the activation that had it and costs the message that
+// caused it; what others sent goes to the next activation, in order. Only an
+// actor that panics while it starts loses what waits for it. Nothing here waits
+// for a slow peer or a full mailbox: Tell and Ask answer ErrOverloaded instead.
 package cluster

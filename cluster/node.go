@@ -120,7 +120,7 @@ func (n *Node) SpawnPlain(make func(*Mailbox) actor.Actor) (*Mailbox, error) {
 }
 
 func (n *Node) newMailbox(seq uint64) *Mailbox {
-	m := &Mailbox{host: n, queue: uint8(seq % uint64(len(n.run.queues)))}
+	m := &Mailbox{host: n, queue: uint8(mix(seq) % uint64(len(n.run.queues)))}
 	m.link.run = m
 	return m
 }

@@ -24,8 +24,8 @@ const (
 // must be a message of package messages.
 func (n *Node) Tell(a Address, msg any) error { return n.send(a, msg, nil) }
 
-// Ask sends a message and calls done once with the answer, or with ErrTimeout,
-// ErrOverloaded or ErrClosed. done runs in the answering actor's turn or on the
+// Ask sends a message and calls done once: with the answer, with the refusal
+// that the actor or the way to it gave, or with ErrTimeout. done runs in the answering actor's turn or on the
 // timing wheel: it must not block.
 func (n *Node) Ask(a Address, msg any, timeout time.Duration, done func(any, error)) {
 	id, err := n.calls.add(timeout, done)
