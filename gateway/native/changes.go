@@ -91,14 +91,12 @@ type lines struct {
 	err   error // of writing
 }
 
-// begin sends the head. The connection's read deadline, meant for a request,
-// must not end the answer.
+// begin sets the head, once.
 func (l *lines) begin() {
 	if l.begun {
 		return
 	}
 	l.begun = true
-	_ = l.rc.SetReadDeadline(time.Time{}) // a reader that is gone is found by writing
 	l.w.Header().Set("Content-Type", "application/x-ndjson")
 	l.w.Header().Set("Cache-Control", "no-store")
 	l.w.WriteHeader(http.StatusOK)
