@@ -137,9 +137,11 @@ func TestPolicyFollowsAfterTheClockWasSetBack(t *testing.T) {
 	for range 3 {
 		p := presence.DefaultPolicy(home)
 		p.Privacy = true
+		d.link.Closed()
 		if _, err := w.SetPolicy(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
+		d.attach("", 0) // what was on its way to the old session is lost
 		d.sees(alice, presence.PresenceUnknown, presence.ActPresenceUnknown)
 		if _, err := w.SetPolicy(t.Context(), presence.DefaultPolicy(home)); err != nil {
 			t.Fatal(err)

@@ -66,9 +66,9 @@ func (u *user) shown(w *watcher) presence.Version {
 	p := &u.sys.policies
 	version := max(1, e.Stamp.Version, p.of(v.Tenant).Version, p.of(u.id.Tenant).Version)
 	if w.view == presence.Full {
-		version = max(version, u.version)
+		return max(version, u.version)
 	}
-	return version
+	return max(version, u.told)
 }
 
 // letGo tells the endpoints that are registered when an activation ends by a
@@ -120,14 +120,14 @@ func (u *user) recheck() {
 		g := &u.watching[i]
 		for j := range g.watchers {
 			w := &g.watchers[j]
-			before := max(u.shown(w), u.version, u.told)
+			before := max(u.shown(w), u.version)
 			view := u.decide(w.viewer)
 			if view == w.view {
 				continue
 			}
 			w.view = view
 			version := u.shown(w)
-			if version < before { // a policy that looks older than the state
+			if version < before || version <= u.told { // a policy that looks older than the state
 				version = u.clock.Next(u.sys.now())
 				u.told = version
 			}
