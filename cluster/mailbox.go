@@ -243,8 +243,8 @@ func (m *Mailbox) invokeSystem(msg any) {
 func (m *Mailbox) start(msg any) {
 	defer func() {
 		if r := recover(); r != nil {
-			m.host.panicked(r, msg)
 			m.host.metrics.dropped.Add(float64(len(m.close())))
+			m.host.panicked(r, msg)
 			m.host.System.Root.Stop(m.self())
 		}
 	}()
