@@ -58,6 +58,43 @@ func TestOverflowEndsInTheNewestState(t *testing.T) {
 	}
 }
 
+// A node short of memory drops what slow clients have not fetched; they end in
+// the newest state all the same. Who holds little keeps it.
+func TestShedQueuesAreFilledAgain(t *testing.T) {
+	w := start(t)
+	w.fast(home)
+	slow, quick := w.connect(bob, "phone"), w.connect(carol, "phone")
+	var users []presence.UserID
+	for i := range 100 {
+		users = append(users, userAt(home, fmt.Sprint("u", i)))
+	}
+	slow.add(users...)
+	quick.add(users[:2]...)
+	eventually(t, "every user is seen", func() bool { _, n, _ := slow.count(); return n >= len(users) })
+	slow.setDeaf(true)
+	quick.setDeaf(true)
+	for range 3 {
+		for _, u := range users {
+			w.publish(u, w.busy())
+			w.publish(u, w.away())
+		}
+	}
+	w.Shed(4 << 10)
+	eventually(t, "a queue is dropped", func() bool { return w.metric("rollcall_queue_items") <= 2 })
+	for _, d := range []*device{slow, quick} {
+		d.setDeaf(false)
+		d.link.Closed()
+		d.again()
+	}
+	for _, u := range users {
+		slow.sees(u, presence.Away, presence.ActAway)
+	}
+	quick.sees(users[1], presence.Away, presence.ActAway)
+	if n := w.metric("rollcall_resyncs_total"); n != 1 {
+		t.Errorf("%v endpoints were given snapshots, want the slow one", n)
+	}
+}
+
 // Updates that did not even fit into the endpoint's mailbox are found again.
 func TestLostUpdatesAreFoundAgain(t *testing.T) {
 	w := start(t)

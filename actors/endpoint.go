@@ -149,6 +149,8 @@ func (e *endpoint) Receive(ctx actor.Context) {
 		e.onTick()
 	case forgotten:
 		e.onForgotten(m.publisher)
+	case shed:
+		e.onShed(m)
 	case goingAway:
 		e.leaving = true
 		e.disconnect(CloseGoingAway)
@@ -206,6 +208,12 @@ func (e *endpoint) find(p *publisher) (int, bool) {
 		return int(int64(w.of.number) - int64(p.number))
 	})
 	return i, ok && e.watches[i].of == p
+}
+
+func (e *endpoint) onShed(m shed) {
+	if e.queue.Len() > 0 && e.queue.Bytes() >= m.bytes {
+		e.queue.Shed()
+	}
 }
 
 // settle ends a turn: what the burst has led to is put in order, and written as

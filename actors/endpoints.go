@@ -110,16 +110,32 @@ func (t *endpoints) forget(e *endpoint) {
 	t.sys.metrics.endpoints.Dec()
 }
 
+// all lists the endpoints.
+func (t *endpoints) all() []*endpoint {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	list := make([]*endpoint, 0, len(t.byKey))
+	for _, e := range t.byKey {
+		list = append(list, e)
+	}
+	return list
+}
+
+// Shed makes every endpoint that holds at least so many bytes for its client
+// drop them. The clients are given the present states instead as soon as they
+// keep up again. It is what a node does when it runs out of memory.
+func (s *System) Shed(bytes int) {
+	for _, e := range s.endpoints.all() {
+		e.mailbox.PostOwn(shed{bytes})
+	}
+}
+
 // closeAll tells every endpoint that the node is going away.
 func (t *endpoints) closeAll() {
 	t.mu.Lock()
 	t.closed = true
-	all := make([]*endpoint, 0, len(t.byKey))
-	for _, e := range t.byKey {
-		all = append(all, e)
-	}
 	t.mu.Unlock()
-	for _, e := range all {
+	for _, e := range t.all() {
 		e.mailbox.PostOwn(goingAway{})
 	}
 }

@@ -48,6 +48,7 @@ type (
 		id    uint64
 	}
 	goingAway struct{}
+	shed      struct{ bytes int }
 )
 
 // WatchChange changes what an endpoint watches. Replace drops what is not in

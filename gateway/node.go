@@ -56,12 +56,14 @@ type Node struct {
 	registry *prometheus.Registry
 	log      *slog.Logger
 
+	now  func() time.Time
 	stop context.CancelFunc
 	wg   sync.WaitGroup // the wake-up sweep
 	once sync.Once
 	err  error // of Close
 
 	closing atomic.Bool
+	memory  memoryGuard
 }
 
 // Start opens the store and serves. The listeners are the node's from here on.
@@ -73,7 +75,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	n := &Node{log: c.Log, registry: prometheus.NewRegistry(), wheel: wheel.New(wheel.DefaultTick, wheel.DefaultSlots)}
+	n := &Node{log: c.Log, now: c.Now, registry: prometheus.NewRegistry(), wheel: wheel.New(wheel.DefaultTick, wheel.DefaultSlots)}
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	background, stop := context.WithCancel(context.Background())
 	n.stop = stop
@@ -109,6 +111,7 @@ func (n *Node) start(ctx context.Context, c *Config) (err error) {
 	})
 	n.native = native.New(n.Front, actors.NewNotifications(n.store, followersPerTenant))
 	n.observe()
+	n.memory.start(n)
 	n.server = newServer(c, n)
 	return n.server.start()
 }
@@ -167,6 +170,7 @@ func (n *Node) ready() error {
 func (n *Node) Close() error {
 	n.once.Do(func() {
 		n.closing.Store(true)
+		n.wheel.Stop(&n.memory.timer)
 		n.stop()
 		n.wg.Wait()
 		if n.server != nil {

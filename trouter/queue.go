@@ -216,6 +216,9 @@ func (q *Queue[V]) InFlight() int { return len(q.flight) }
 // LastSeq is the number of the newest batch made, 0 before the first.
 func (q *Queue[V]) LastSeq() uint64 { return q.seq }
 
+// Shed drops what is pending, as an overflow does: the endpoint needs a resync.
+func (q *Queue[V]) Shed() { q.overflow() }
+
 func (q *Queue[V]) overflow() Outcome {
 	q.resync = true
 	for i := range q.pending {

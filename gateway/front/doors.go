@@ -114,6 +114,14 @@ func (d *Doors) short(now time.Time) bool {
 	return d.memory >= d.limits.Memory
 }
 
+// Scarce says whether memory is so short that refusing newcomers is not enough:
+// 92 % of GOMEMLIMIT where newcomers are refused at 85 %.
+func (d *Doors) Scarce() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.short(d.now()) && d.memory >= d.limits.Memory/85*92
+}
+
 // Leave gives the place back. It is called once.
 func (p Door) Leave() {
 	p.doors.mu.Lock()

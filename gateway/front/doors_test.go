@@ -101,6 +101,14 @@ func TestMemoryGuard(t *testing.T) {
 	if _, err := d.Enter("10.0.0.1:1"); !errors.Is(err, ErrMemory) {
 		t.Errorf("at the guard: %v", err)
 	}
+	if d.Scarce() {
+		t.Error("at the guard queues are dropped already")
+	}
+	used = 1083
+	*now = now.Add(memoryEvery)
+	if !d.Scarce() {
+		t.Error("at 92 % of what the process may have no queue is dropped")
+	}
 	used = 999
 	if _, err := d.Enter("10.0.0.1:1"); !errors.Is(err, ErrMemory) {
 		t.Errorf("the reading was not kept: %v", err)
