@@ -25,9 +25,11 @@ func BenchmarkConnect(b *testing.B) {
 	for _, kind := range rounds {
 		b.Run(kind.name, func(b *testing.B) {
 			for range b.N {
+				save := n.profile(b, "connect-"+kind.name, s.window)
 				s.connectOnce(b, i, n, func(u int) greeting {
 					return greeting{token: i.token(u, kind.nonce(round)), endpoint: fmt.Sprint("round", round)}
 				})
+				save()
 				round++
 			}
 		})

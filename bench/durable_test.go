@@ -21,7 +21,9 @@ func BenchmarkPublishDurable(b *testing.B) {
 				for range b.N {
 					before := n.metrics(b)
 					t.limit = min(f, s.connections/2)
+					save := n.profile(b, fmt.Sprintf("durable-sockets-%d", f), s.window)
 					m := t.measure(b, &s, n.process)
+					save()
 					m.reportPublishes(b)
 					n.reportCommits(b, before)
 				}
@@ -36,7 +38,9 @@ func BenchmarkPublishDurable(b *testing.B) {
 				for range b.N {
 					before := n.metrics(b)
 					t.limit = min(f, s.connections/2)
+					save := n.profile(b, fmt.Sprintf("durable-http-%d", f), s.window)
 					m := t.measure(b, &s, n.process)
+					save()
 					m.reportPublishes(b)
 					n.reportCommits(b, before)
 				}

@@ -9,6 +9,7 @@ import (
 )
 
 const sampleRuns = `goos: linux
+note: two CPUs
 BenchmarkDelivery/rollcall/inflight=1024-2   1   100000 deliveries/s   4.0 server-us/delivery
 BenchmarkDelivery/rollcall/inflight=1024-2   1   300000 deliveries/s   6.0 server-us/delivery
 BenchmarkDelivery/rollcall/inflight=1024-2   1   160000 deliveries/s   5.0 server-us/delivery
@@ -35,7 +36,7 @@ func TestRewritesTheMarkedPart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"before\n" + begin, end + "after\n",
+		"before\n" + begin + "\n- two CPUs\n", end + "after\n",
 		"| acknowledged deliveries/s, 1,024 publishes in flight | >= 150,000 | 160,000 | yes | 400,000 | 0.4 |",
 		"at most twice the floor | <= 4 | 5 | no | 2 | 2.5 |",
 		"| cold start to ready, ms | <= 3,000 | 3,500 | no |  |  |",

@@ -37,7 +37,7 @@ func run(args []string, in io.Reader) error {
 	if err != nil {
 		return err
 	}
-	out, err := replace(string(text), r.goals()+"\n"+r.tables())
+	out, err := replace(string(text), strings.Join(r.notes, "")+"\n"+r.goals()+"\n"+r.tables())
 	if err != nil {
 		return fmt.Errorf("%s: %w", args[0], err)
 	}
@@ -64,6 +64,7 @@ func replace(text, figures string) (string, error) {
 // results are the values of every run, by benchmark and unit, in the order in
 // which they were first seen.
 type results struct {
+	notes  []string // about the machine and the runs
 	names  []string
 	units  map[string][]string
 	values map[string]map[string][]float64
@@ -71,8 +72,9 @@ type results struct {
 
 var errEmpty = errors.New("the input has no benchmark results")
 
-// read takes lines of the Go benchmark format; others are passed over, but a
-// failed run is an error: its figures must not be published.
+// read takes lines of the Go benchmark format; lines that begin with
+// "note: " go into the document as they are, others are passed over. A failed run is
+// an error: its figures must not be published.
 func read(in io.Reader) (*results, error) {
 	r := &results{units: map[string][]string{}, values: map[string]map[string][]float64{}}
 	lines := bufio.NewScanner(in)
@@ -80,6 +82,9 @@ func read(in io.Reader) (*results, error) {
 		line := lines.Text()
 		if strings.HasPrefix(line, "--- FAIL") || strings.HasPrefix(line, "FAIL") {
 			return nil, fmt.Errorf("a run has failed: %s", line)
+		}
+		if note, ok := strings.CutPrefix(line, "note: "); ok {
+			r.notes = append(r.notes, "- "+note+"\n")
 		}
 		if f := strings.Fields(line); len(f) >= 4 && strings.HasPrefix(f[0], "Benchmark") {
 			if err := r.add(f); err != nil {
