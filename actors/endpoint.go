@@ -37,6 +37,7 @@ type endpoint struct {
 
 	session   secret // zero: none that can be resumed
 	epoch     uint32
+	device    presence.Device
 	conn      Conn // nil while there is none
 	since     time.Time
 	unwritten bool // the connection holds what no flush has written

@@ -26,6 +26,7 @@ func (e *endpoint) onAttach(m *attach) {
 	}
 	e.epoch++
 	e.conn, e.since = m.Conn, time.Time{}
+	e.device = m.Device
 	e.beat = now.Add(wheel.Jitter(PingEvery, uint64(e.number)))
 	resumed := e.session != (secret{}) && m.Session == e.session.String() && m.Ack <= e.queue.LastSeq()
 	if !resumed {

@@ -11,9 +11,15 @@ func (e *endpoint) onPublish(m *publish) {
 		return
 	}
 	key := presence.SessionKey(e.key.ID)
-	for _, x := range m.Mutations {
-		if x.Key == key {
-			e.leasing = x.Op != presence.Clear
+	for i := range m.Mutations {
+		x := &m.Mutations[i]
+		if x.Key != key {
+			continue
+		}
+		e.leasing = x.Op != presence.Clear
+		if s, ok := x.Value.(presence.Session); ok && s.Device == presence.DeviceUnknown {
+			s.Device = e.device
+			x.Value = s
 		}
 	}
 	if m.done != nil {

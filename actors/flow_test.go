@@ -294,6 +294,23 @@ func (d *device) publishSession(id uint64, a presence.Availability, act presence
 	})
 }
 
+// A session that does not name its device has the endpoint's.
+func TestSessionHasTheDeviceOfItsEndpoint(t *testing.T) {
+	w := start(t)
+	d := w.connect(bob, "tab") // says that it is Web
+	p := put(presence.SessionKey("tab"), presence.Session{
+		Availability: presence.Busy, Activity: presence.ActBusy, Leased: true,
+	}, w.clock.now().Add(LeaseTime))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := d.link.PublishWait(ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.read(alice, bob).State.Device; got != presence.Web {
+		t.Errorf("device %v", got)
+	}
+}
+
 func TestReadManyKeepsTheOrder(t *testing.T) {
 	w := start(t)
 	w.fast(home)

@@ -846,6 +846,7 @@ type Welcome struct {
 	User          string                 `protobuf:"bytes,5,opt,name=user,proto3" json:"user,omitempty"`
 	PingMs        int64                  `protobuf:"varint,6,opt,name=ping_ms,json=pingMs,proto3" json:"ping_ms,omitempty"`
 	MaxMessage    uint32                 `protobuf:"varint,7,opt,name=max_message,json=maxMessage,proto3" json:"max_message,omitempty"`
+	Watching      uint32                 `protobuf:"varint,8,opt,name=watching,proto3" json:"watching,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -925,6 +926,13 @@ func (x *Welcome) GetPingMs() int64 {
 func (x *Welcome) GetMaxMessage() uint32 {
 	if x != nil {
 		return x.MaxMessage
+	}
+	return 0
+}
+
+func (x *Welcome) GetWatching() uint32 {
+	if x != nil {
+		return x.Watching
 	}
 	return 0
 }
@@ -1381,7 +1389,7 @@ const file_wire_proto_rawDesc = "" +
 	"\x05batch\x18\x05 \x01(\v2\x12.rollcall.v1.BatchH\x00R\x05batch\x12'\n" +
 	"\x04pong\x18\x06 \x01(\v2\x11.rollcall.v1.PongH\x00R\x04pong\x12-\n" +
 	"\x06notice\x18\a \x01(\v2\x13.rollcall.v1.NoticeH\x00R\x06noticeB\a\n" +
-	"\x05frame\"\xb9\x01\n" +
+	"\x05frame\"\xd5\x01\n" +
 	"\aWelcome\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x18\n" +
 	"\asession\x18\x02 \x01(\tR\asession\x12\x10\n" +
@@ -1390,7 +1398,8 @@ const file_wire_proto_rawDesc = "" +
 	"\x04user\x18\x05 \x01(\tR\x04user\x12\x17\n" +
 	"\aping_ms\x18\x06 \x01(\x03R\x06pingMs\x12\x1f\n" +
 	"\vmax_message\x18\a \x01(\rR\n" +
-	"maxMessage\"V\n" +
+	"maxMessage\x12\x1a\n" +
+	"\bwatching\x18\b \x01(\rR\bwatching\"V\n" +
 	"\x04Done\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x06R\aversion\x12\x18\n" +
 	"\arefused\x18\x02 \x03(\tR\arefused\x12\x1a\n" +

@@ -906,6 +906,11 @@ func (m *Welcome) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Watching != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Watching))
+		i--
+		dAtA[i] = 0x40
+	}
 	if m.MaxMessage != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.MaxMessage))
 		i--
@@ -1738,6 +1743,9 @@ func (m *Welcome) SizeVT() (n int) {
 	}
 	if m.MaxMessage != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.MaxMessage))
+	}
+	if m.Watching != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Watching))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3893,6 +3901,25 @@ func (m *Welcome) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.MaxMessage |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 8:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Watching", wireType)
+			}
+			m.Watching = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Watching |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}

@@ -79,7 +79,7 @@ func source(m *messages.SourcePublish) front.Source {
 func (protoCodec) welcome(b []byte, w *welcome) []byte {
 	return appendFrame(b, &messages.ServerFrame{Frame: &messages.ServerFrame_Welcome{Welcome: &messages.Welcome{
 		Endpoint: w.Endpoint, Session: w.Session, Url: w.URL, Resumed: w.Resumed, User: w.User,
-		PingMs: w.PingMS, MaxMessage: uint32(w.MaxMessage),
+		PingMs: w.PingMS, MaxMessage: uint32(w.MaxMessage), Watching: uint32(w.Watching),
 	}}})
 }
 
