@@ -173,6 +173,7 @@ func TestConnectedEndpointRenewsItsList(t *testing.T) {
 	if _, err := l.WatchWait(t.Context(), WatchChange{Add: []presence.UserID{alice}}); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "the snapshot is acknowledged", func() bool { return w.metric("rollcall_acknowledged_total") == 1 })
 	end := func() time.Time {
 		got := make(chan presence.Element, 1)
 		w.store.LoadWatch(bob, "phone", func(e presence.Element, _ bool, err error) {

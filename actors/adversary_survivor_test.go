@@ -1,0 +1,61 @@
+package actors
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"rollcall/presence"
+)
+
+// What waits for an endpoint of a user that it no longer watches is not sent.
+func TestUnwatchDropsWhatWaits(t *testing.T) {
+	virtually(t, func(t *testing.T, w *world, _ *memoryStore) {
+		w.fast(home)
+		d := w.connect(bob, "phone")
+		d.add(alice, carol)
+		synctest.Wait()
+		d.link.Closed()
+		w.publish(alice, w.busy())
+		w.publish(carol, w.busy())
+		synctest.Wait()
+		l, err := w.EndpointOf(d.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.WatchWait(t.Context(), WatchChange{Remove: []presence.UserID{alice}}); err != nil {
+			t.Fatal(err)
+		}
+		d.again()
+		d.wants(carol, presence.Busy, presence.ActInACall)
+		d.wants(alice, presence.Offline, presence.ActOffline)
+	})
+}
+
+// A user with very many watchers is announced less often; the last state still
+// arrives.
+func TestManyWatchersSlowTheFanOut(t *testing.T) {
+	virtually(t, func(t *testing.T, w *world, _ *memoryStore) {
+		w.fast(home)
+		p := *w.rulesOf(home)
+		p.Quotas.CoalesceAt, p.Version = 1, 2
+		w.System.policies.put(p)
+		d := w.connect(bob, "phone")
+		d.add(alice)
+		synctest.Wait()
+		_, before, _ := d.count()
+		for i := range 20 {
+			if i%2 == 0 {
+				w.publish(alice, w.available())
+			} else {
+				w.publish(alice, w.away())
+			}
+			wait(500 * time.Millisecond)
+		}
+		wait(slowInterval * 6 / 5)
+		d.wants(alice, presence.Away, presence.ActAway)
+		if _, n, _ := d.count(); n-before > paceBurst+3 {
+			t.Errorf("%d announcements in ten seconds", n-before)
+		}
+	})
+}
