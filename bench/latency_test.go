@@ -40,6 +40,22 @@ func BenchmarkLatency(b *testing.B) {
 	})
 }
 
+// BenchmarkLatencyFloor is the floor, one frame a write, at the rate nearest to
+// real traffic, where waking up costs more than writing.
+func BenchmarkLatencyFloor(b *testing.B) {
+	s := load(b)
+	p, address := startFloor(b, &s, 1)
+	t := newTraffic(gatherAtFloor(b, &s, address), s.watchers)
+	b.Run(fmt.Sprintf("publishes=%d", nearReal), func(b *testing.B) {
+		for range b.N {
+			t.every = int64(float64(time.Second) / min(nearReal, float64(s.connections)/2))
+			m := t.measure(b, &s, p)
+			m.report(b)
+			m.reportLatency(b)
+		}
+	})
+}
+
 func (s *settings) latencyAt(b *testing.B, n *node, t *traffic, rate float64) {
 	if rate <= 0 {
 		b.Skip("needs the saturation, which was not measured")

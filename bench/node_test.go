@@ -138,7 +138,7 @@ func (n *node) profile(b *testing.B, name string, window time.Duration) (done fu
 	}
 	fetched := make(chan string, 1)
 	go func() {
-		client := http.Client{Timeout: patience}
+		client := http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
 		res, err := client.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", n.admin, max(1, int(window.Seconds()))))
 		if err != nil {
 			fetched <- ""

@@ -60,18 +60,21 @@ func start(b *testing.B, s *settings, cmd *exec.Cmd) *process {
 }
 
 // launch starts cmd, on its own CPU where that is wanted: a child inherits the
-// CPUs of the thread that starts it. That thread ends with the goroutine which
-// locked it if its CPUs cannot be given back.
+// CPUs of the thread that starts it.
 func launch(s *settings, cmd *exec.Cmd) error {
 	started := make(chan error)
 	go func() {
 		// Pdeathsig follows the thread, so it must be one that stays.
 		runtime.LockOSThread()
+		var err error
 		if s.pin {
-			pinTo(serverCPU)
+			err = pin(0, serverCPU)
 			cmd.Env = append(cmd.Environ(), "GOMAXPROCS=1")
 		}
-		started <- cmd.Start()
+		if err == nil {
+			err = cmd.Start()
+		}
+		started <- err
 		<-launched
 	}()
 	return <-started
@@ -80,10 +83,32 @@ func launch(s *settings, cmd *exec.Cmd) error {
 // launched keeps the threads that started children until the program ends.
 var launched = make(chan struct{})
 
-func pinTo(cpu int) {
+// pin binds a thread, 0 for the present one, to a CPU.
+func pin(thread, cpu int) error {
 	var set unix.CPUSet
 	set.Set(cpu)
-	_ = unix.SchedSetaffinity(0, &set) // refused on a machine with one CPU: then it is there already
+	if err := unix.SchedSetaffinity(thread, &set); err != nil {
+		return fmt.Errorf("pin to CPU %d: %w", cpu, err)
+	}
+	return nil
+}
+
+// pinAll binds every thread of this process; those to come inherit it.
+func pinAll(cpu int) error {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return err
+	}
+	for _, t := range threads {
+		id, err := strconv.Atoi(t.Name())
+		if err == nil {
+			err = pin(id, cpu)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stop ends the child and waits for it; the second time it does nothing.

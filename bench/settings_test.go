@@ -26,7 +26,7 @@ func load(b *testing.B) settings {
 		users:       number(b, "ROLLCALL_BENCH_USERS", 20_000),
 		window:      duration(b, "ROLLCALL_BENCH_WINDOW", 500*time.Millisecond),
 		settle:      duration(b, "ROLLCALL_BENCH_SETTLE", time.Second),
-		pin:         os.Getenv("ROLLCALL_BENCH_PIN") == "1",
+		pin:         pinned(),
 	}
 	if s.connections <= s.watchers {
 		b.Fatalf("ROLLCALL_BENCH_CONNECTIONS is %d, want more than the %d watchers of a publisher", s.connections, s.watchers)
