@@ -281,7 +281,7 @@ func TestNothingOwedIsLostWhileAUserIsReadAgain(t *testing.T) {
 func TestCrowdWaitsForOneLoad(t *testing.T) {
 	virtually(t, func(t *testing.T, w *world, m *memoryStore) {
 		s := moody(w, m)
-		const crowd = maxStashed + 50
+		const crowd = max(maxStashed, relaySize) + 50
 		devices := make([]*device, crowd)
 		for i := range devices {
 			devices[i] = w.connect(userAt(home, fmt.Sprint("viewer", i)), "phone")
@@ -304,6 +304,10 @@ func TestCrowdWaitsForOneLoad(t *testing.T) {
 		}
 		if missing > 0 {
 			t.Errorf("%d endpoints never got the state", missing)
+		}
+		w.publish(alice, w.busy()) // one fan-out in several parts
+		for _, d := range devices {
+			d.wants(alice, presence.Busy, presence.ActInACall)
 		}
 	})
 }

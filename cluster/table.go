@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"hash/fnv"
+	"slices"
 	"sort"
 
 	"rollcall/presence"
@@ -71,20 +72,11 @@ func (t *Table) spread(ranked []uint16) []uint16 {
 		if len(set) == Replicas {
 			break
 		}
-		if !containsIndex(set, i) {
+		if !slices.Contains(set, i) {
 			set = append(set, i)
 		}
 	}
 	return set
-}
-
-func containsIndex(set []uint16, i uint16) bool {
-	for _, x := range set {
-		if x == i {
-			return true
-		}
-	}
-	return false
 }
 
 // mix is the finaliser of MurmurHash3 (64 bit).
