@@ -86,5 +86,5 @@ func (h *hot) round(b *testing.B, s *settings, n *node) {
 	b.ReportMetric(float64(last.ValueAtQuantile(50))/1000, "last-p50-ms")
 	b.ReportMetric(float64(last.ValueAtQuantile(99))/1000, "last-p99-ms")
 	b.ReportMetric(float64(len(h.spread)), "publishes")
-	n.checkDelivered(b, before, b.ReportMetric)
+	n.checkDelivered(b, h.crowd, before)
 }

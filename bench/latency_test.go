@@ -69,6 +69,6 @@ func (s *settings) latencyAt(b *testing.B, n *node, t *traffic, rate float64) {
 		m.report(b)
 		m.reportLatency(b)
 		b.ReportMetric(m.published/m.seconds, "publishes/s")
-		n.checkDelivered(b, before, b.ReportMetric)
+		n.checkDelivered(b, t.crowd, before)
 	}
 }

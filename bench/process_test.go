@@ -18,7 +18,7 @@ import (
 )
 
 // patience bounds every wait that is not itself a measurement.
-const patience = 60 * time.Second
+const patience = 30 * time.Second
 
 // process is a child whose use of the machine is read from outside.
 type process struct {
