@@ -1,10 +1,13 @@
 package actors
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"rollcall/messages"
+	"rollcall/persistence"
 	"rollcall/presence"
 )
 
@@ -56,6 +59,54 @@ func TestManyWatchersSlowTheFanOut(t *testing.T) {
 		d.wants(alice, presence.Away, presence.ActAway)
 		if _, n, _ := d.count(); n-before > paceBurst+3 {
 			t.Errorf("%d announcements in ten seconds", n-before)
+		}
+	})
+}
+
+// A publish that repeats what is still being stored is answered with it, not
+// before, and refused with it.
+func TestRepeatedPublishWaitsForTheCommit(t *testing.T) {
+	virtually(t, func(t *testing.T, w *world, m *memoryStore) {
+		s := moody(w, m)
+		w.fast(home)
+		w.publish(alice, w.away())
+		s.hold("commit")
+		answers := make(chan error, 2)
+		p := w.busy()
+		for range 2 {
+			go func() {
+				_, err := w.System.Publish(t.Context(), alice, p)
+				answers <- err
+			}()
+			synctest.Wait()
+		}
+		if len(answers) != 0 {
+			t.Fatalf("answered %v before the commit", <-answers)
+		}
+		s.set("commit", persistence.ErrStorageLow)
+		s.release()
+		for range 2 {
+			if err := <-answers; !errors.Is(err, messages.ErrStorageLow) {
+				t.Errorf("answered %v", err)
+			}
+		}
+	})
+}
+
+// A client that claims batches of this session that were never sent gets a new
+// one, with everything.
+func TestResumeThatClaimsTooMuchIsANewSession(t *testing.T) {
+	virtually(t, func(t *testing.T, w *world, _ *memoryStore) {
+		d := w.connect(bob, "phone")
+		d.add(alice)
+		synctest.Wait()
+		first := d.welcome()
+		d.link.Closed()
+		d.attach(first.Session, 999)
+		w.publish(alice, w.busy())
+		d.wants(alice, presence.Busy, presence.ActInACall)
+		if now := d.welcome(); now.Resumed || now.Session == first.Session || d.reason() != 0 {
+			t.Errorf("welcomed with %+v, closed %v", now, d.reason())
 		}
 	})
 }
