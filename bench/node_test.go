@@ -35,8 +35,7 @@ func startNode(b *testing.B, s *settings, i *issuer, flags ...string) *node {
 // openNode runs the program on a directory and does not wait for it.
 func openNode(b *testing.B, s *settings, i *issuer, dir string, flags ...string) *node {
 	b.Helper()
-	path, err := program()
-	if err != nil {
+	if err := program(); err != nil {
 		b.Fatal(err)
 	}
 	n := &node{listen: freeAddress(b), admin: freeAddress(b)}
@@ -45,7 +44,7 @@ func openNode(b *testing.B, s *settings, i *issuer, dir string, flags ...string)
 		"--issuer", i.URL, "--audience", audience,
 		"--max-sockets", "100000", "--max-sockets-per-address", "100000", "--max-handshakes", "100000",
 	}, flags...)
-	cmd := exec.Command(path, args...)
+	cmd := exec.Command(programPath, args...)
 	cmd.Env = append(os.Environ(), "GOTRACEBACK=single")
 	n.process = start(b, s, cmd)
 	return n

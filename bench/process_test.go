@@ -222,12 +222,13 @@ func (u usage) since(then usage) usage {
 	return d
 }
 
-// program builds cmd/node once per run.
-var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("rollcall-bench-node-%d", os.Getpid()))
-	out, err := exec.Command("go", "build", "-o", path, "rollcall/cmd/node").CombinedOutput()
+var programPath = filepath.Join(os.TempDir(), fmt.Sprintf("rollcall-bench-node-%d", os.Getpid()))
+
+// program builds cmd/node at programPath, once per run.
+var program = sync.OnceValue(func() error {
+	out, err := exec.Command("go", "build", "-o", programPath, "rollcall/cmd/node").CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
+		return fmt.Errorf("go build: %w\n%s", err, out)
 	}
-	return path, nil
+	return nil
 })
