@@ -110,3 +110,23 @@ func TestResumeThatClaimsTooMuchIsANewSession(t *testing.T) {
 		}
 	})
 }
+
+// The numbers of users that nobody shows any more are used again, so that they
+// do not run out; those in use are never given twice.
+func TestPublisherNumbersAreUsedAgain(t *testing.T) {
+	var p publishers
+	p.init()
+	kept := p.acquire(alice)
+	highest := kept.number
+	for range 10 * publisherShards {
+		x := p.acquire(bob)
+		if x.number == kept.number {
+			t.Fatal("two users have one number")
+		}
+		highest = max(highest, x.number)
+		p.release(x)
+	}
+	if highest > 3*publisherShards {
+		t.Errorf("number %d for two users", highest)
+	}
+}
