@@ -323,7 +323,7 @@ func TestOnlyUnendedLeasesGetAGrace(t *testing.T) {
 			t.Errorf("a session that had ended is shown as %v", got)
 		}
 		m.users[carol] = orphan // as after a kill while he was connected
-		for range 2 { // the first read may be answered with what was stored
+		for range 2 {           // the first read may be answered with what was stored
 			if got := w.read(alice, carol).State.Availability; got != presence.Busy {
 				t.Errorf("after the owner's death %v is shown, want a grace", got)
 			}
