@@ -72,7 +72,9 @@ export class Session {
   async #welcome({ resumed }) {
     if (resumed) {
       this.#resumed++;
-      if (!this.activity.idle) this.stream.active();
+      // The device's session may have ended while the connection was gone.
+      if (this.activity.idle) await this.#publishDevice();
+      else this.stream.active();
       return;
     }
     const add = people.map((p) => address(p, this.person));
