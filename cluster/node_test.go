@@ -39,7 +39,7 @@ func echoes(node string) map[Kind]Spawn {
 
 func ask(t *testing.T, n *Node, u presence.UserID) *messages.Presence {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	a, err := n.Request(ctx, User(u), &messages.Read{Viewer: messages.FromUser(u)})
 	if err != nil {
@@ -153,7 +153,7 @@ func TestLookupGivesVirtualPIDs(t *testing.T) {
 	n := startNode(t, "a", echoes("a"))
 	u := userN(4)
 	pid := Lookup{}.Get(&proto.ClusterIdentity{Kind: "user", Identity: u.String()})
-	got, err := n.System.Root.RequestFuture(pid, &messages.Read{Viewer: messages.FromUser(u)}, 5*time.Second).Result()
+	got, err := n.System.Root.RequestFuture(pid, &messages.Read{Viewer: messages.FromUser(u)}, 30*time.Second).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
