@@ -11,7 +11,7 @@ type goal struct {
 	name  string // benchmark
 	unit  string
 	least bool    // the figure should be at least want, else at most
-	want  float64 // 0: as many times the floor as times says
+	want  float64 // 0: as many times the floor as times says; that 0 too: no goal, for comparison
 	floor string  // benchmark of the floor, empty: none
 	times float64
 }
@@ -29,7 +29,7 @@ var goals = []goal{
 	{"acknowledged deliveries/s, 1,024 publishes in flight", batched, perSec, true, 150_000, floor8, 0},
 	{"acknowledged deliveries/s, 64 publishes in flight", single, perSec, true, 40_000, floor1, 0},
 	{"server CPU us per delivery at saturation, at most twice the floor", batched, serverUs, false, 0, floor8, 2},
-	{"server CPU us per delivery, 64 in flight", single, serverUs, false, 0, floor1, 2},
+	{"server CPU us per delivery, 64 in flight", single, serverUs, false, 0, floor1, 0},
 	{"change to client at 20 % of saturation with 64 in flight, p50 ms", "Latency/load=20%/inflight=64", "received-p50-ms", false, 1, "", 0},
 	{"the same, p99 ms", "Latency/load=20%/inflight=64", "received-p99-ms", false, 5, "", 0},
 	{"change to client at 60 % of saturation with 64 in flight, p50 ms", "Latency/load=60%/inflight=64", "received-p50-ms", false, 5, "", 0},
@@ -45,7 +45,7 @@ var goals = []goal{
 	{"durable publishes/s", "PublishDurable/sockets/inflight=1024", "publishes/s", true, 50_000, "", 0},
 	{"the same, p99 ms", "PublishDurable/sockets/inflight=1024", "p99-ms", false, 10, "", 0},
 	{"cold start to ready, ms", "ColdStart", "ms-to-ready", false, 3000, "", 0},
-	{"reconnect and resume, connections/s", "Reconnect", "connections/s", true, 1200, "", 0},
+	{"reconnect and resume, connections/s (18,000 in 15 s)", "Reconnect", "connections/s", true, 1200, "", 0},
 }
 
 // goals compares medians with what is wanted.
@@ -79,6 +79,10 @@ func (r *results) compare(b *strings.Builder, g goal) {
 	answer := "no"
 	if reached {
 		answer = "yes"
+	}
+	if g.want == 0 && g.times == 0 {
+		fmt.Fprintf(b, "| %s | none | %s | | %s | %s |\n", g.what, number(got), bottom, times)
+		return
 	}
 	fmt.Fprintf(b, "| %s | %s %s | %s | %s | %s | %s |\n", g.what, sign, number(want), number(got), answer, bottom, times)
 }
