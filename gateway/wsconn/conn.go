@@ -25,6 +25,7 @@ type Conn struct {
 	why         *CloseError // set once, under mu
 	served      bool        // under mu
 	ponged      bool        // touched by consume only
+	readErr     error       // of the turn that ended the reading
 }
 
 // Serve reads until the connection ends, calls onMessage for every whole
@@ -62,16 +63,18 @@ func (c *Conn) run(onMessage func(op Op, payload []byte) error) {
 	c.cfg.crew.join()
 	defer c.cfg.crew.leave()
 	c.onMessage = onMessage
-	turn := func(chunk []byte) bool { return c.cfg.crew.consume(c, chunk) }
 	var err error
-	if len(c.dec.tail) == 0 || turn(nil) { // frames that came with the handshake
-		err = c.read(turn)
+	if len(c.dec.tail) == 0 || c.take(nil) { // frames that came with the handshake
+		err = c.receive()
 	}
 	if err == nil {
 		c.linger()
 	}
 	c.settle(err)
 }
+
+// take is consume on a goroutine of the crew.
+func (c *Conn) take(chunk []byte) bool { return c.cfg.crew.take(turn{c: c, chunk: chunk}) }
 
 // consume feeds the decoder and answers false when there is nothing more to
 // read.

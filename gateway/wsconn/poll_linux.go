@@ -66,9 +66,31 @@ func writeNow(rc syscall.RawConn, b []byte) (int, error) {
 	return a.n, err
 }
 
-// read passes the peer's bytes to on until on answers false (nil), the peer
-// ends, or the time set by endWithin is over. While there is nothing to read
-// the goroutine is parked and no buffer is held.
+// receive takes in the peer's bytes until they end, the connection closes, or
+// the time set by endWithin is over. While there is nothing to read the
+// goroutine is parked and no buffer is held; a goroutine of the crew does the
+// reading, since already taking a buffer needs more stack than a parked reader
+// should keep.
+func (c *Conn) receive() error {
+	if c.rc == nil {
+		return c.readBlocking(c.take)
+	}
+	err := c.rc.Read(func(fd uintptr) bool {
+		return !c.cfg.crew.take(turn{c: c, ready: true, fd: fd})
+	})
+	if c.readErr != nil {
+		return c.readErr
+	}
+	return err
+}
+
+func (c *Conn) readReady(fd uintptr) (done bool) {
+	done, c.readErr = c.socket.readReady(fd, c.consume)
+	return done
+}
+
+// read passes the peer's bytes to on, in the caller's goroutine, until on
+// answers false (nil), the peer ends, or the time set by endWithin is over.
 func (s *socket) read(on func(chunk []byte) bool) error {
 	if s.rc == nil {
 		return s.readBlocking(on)
