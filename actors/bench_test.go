@@ -131,11 +131,13 @@ func BenchmarkEndpointMemory(b *testing.B) {
 	}
 }
 
-// BenchmarkUserMemory reports the heap of a user actor that 50 endpoints watch,
-// without what the endpoints keep.
+// BenchmarkUserMemory reports the heap of an active user actor with one session,
+// and with 50 endpoints that watch it; without what the endpoints keep and
+// without the store.
 func BenchmarkUserMemory(b *testing.B) {
 	for range b.N {
 		w := benchWorld(b)
+		w.System.store = forgetful{}
 		const watchers, users = 50, 5000
 		p := *w.rulesOf(home)
 		p.Quotas.WatchesPerEndpoint, p.Version = users, 2
@@ -144,23 +146,42 @@ func BenchmarkUserMemory(b *testing.B) {
 		list := make([]presence.UserID, users)
 		for i := range list {
 			list[i] = userAt(home, fmt.Sprint("pub", i))
-			w.publish(list[i], w.busy())
 		}
 		before := heap()
+		for _, u := range list {
+			w.publish(u, w.busy())
+		}
+		active := heap()
+		b.ReportMetric(float64(active-before)/users, "B/active-user")
 		w.watchAll(sinks, func(int) []presence.UserID { return list })
 		eventually(b, "the snapshots are there", func() bool { return total(sinks) >= watchers*users })
-		w.System.store.(*memoryStore).watches = map[string]presence.Element{}
+		eventually(b, "all calls are answered", func() bool { return w.node.Waiting() == 0 })
 		lists := 0
 		for _, e := range w.endpoints.byKey {
 			lists += 16 * cap(e.watches)
 		}
-		with := heap()
-		b.ReportMetric(float64(with-before-uint64(lists))/users, "B/50-watchers")
-		w.store.stop()
-		w.System, list = nil, nil
-		b.ReportMetric(float64(before)/users, "B/user-upper-bound")
+		b.ReportMetric(float64(heap()-before-uint64(lists))/users, "B/user-with-50-watchers")
+		runtime.KeepAlive(list)
 	}
 }
+
+// forgetful is a store that keeps nothing.
+type forgetful struct{}
+
+func (forgetful) Commit(_ persistence.Commit, done func(error)) { done(nil) }
+
+func (forgetful) Load(_ presence.UserID, done func(persistence.Loaded, error)) {
+	done(persistence.Loaded{}, nil)
+}
+
+func (forgetful) CommitWatch(_ presence.UserID, _ presence.Element, done func(error)) { done(nil) }
+
+func (forgetful) LoadWatch(_ presence.UserID, _ string, done func(presence.Element, bool, error)) {
+	done(presence.Element{}, false, nil)
+}
+
+func (forgetful) CommitPolicy(_ presence.Policy, done func(error)) { done(nil) }
+func (forgetful) Policies() ([]presence.Policy, error)             { return nil, nil }
 
 func (w *world) rulesOf(t presence.TenantID) *presence.Policy { return &w.System.policies.of(t).Policy }
 
