@@ -5,13 +5,13 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics of all peers together are counters; those of one peer are read from
 // its outbox and end with its membership.
 type metrics struct {
-	peers                          *Peers
-	envelopes, duplicates, missing prometheus.Counter
-	refusals                       *prometheus.CounterVec
-	connections                    *prometheus.CounterVec
-	queued, queuedBytes, inFlight  *prometheus.Desc
-	up, sent, shed, coalesced      *prometheus.Desc
-	lost                           *prometheus.Desc
+	peers                         *Peers
+	envelopes, duplicates, early  prometheus.Counter
+	refusals                      *prometheus.CounterVec
+	connections                   *prometheus.CounterVec
+	queued, queuedBytes, inFlight *prometheus.Desc
+	up, sent, shed, coalesced     *prometheus.Desc
+	lost                          *prometheus.Desc
 }
 
 func newMetrics(p *Peers) *metrics {
@@ -25,7 +25,7 @@ func newMetrics(p *Peers) *metrics {
 		peers:       p,
 		envelopes:   prometheus.NewCounter(opts("envelopes_total", "Envelopes received from members.")),
 		duplicates:  prometheus.NewCounter(opts("duplicates_total", "Envelopes received again after a broken connection.")),
-		missing:     prometheus.NewCounter(opts("missing_total", "Envelopes that members have sent and that did not arrive.")),
+		early:       prometheus.NewCounter(opts("early_total", "Envelopes received before one that is missing; they come again.")),
 		refusals:    prometheus.NewCounterVec(opts("refused_total", "What came in and was not listened to."), []string{"reason"}),
 		connections: prometheus.NewCounterVec(opts("connections_total", "Connections made to peers, and lost."), []string{"event"}),
 		up:          desc("connected", "1 while there is a connection to the peer."),
@@ -40,7 +40,7 @@ func newMetrics(p *Peers) *metrics {
 }
 
 func (m *metrics) register(r prometheus.Registerer) {
-	r.MustRegister(m.envelopes, m.duplicates, m.missing, m.refusals, m.connections, m)
+	r.MustRegister(m.envelopes, m.duplicates, m.early, m.refusals, m.connections, m)
 }
 
 func (m *metrics) refuse(reason string) { m.refusals.WithLabelValues(reason).Inc() }

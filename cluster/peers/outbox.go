@@ -84,10 +84,10 @@ type frame struct {
 
 // owed is what the peer has not been told about its own envelopes.
 type owed struct {
-	stream, seq uint64
-	envelopes   int
-	bytes       int
-	at          time.Time // when it is told alone
+	upTo      place
+	envelopes int
+	bytes     int
+	at        time.Time // when it is told alone
 }
 
 // tally counts messages and states, not envelopes.
@@ -156,16 +156,19 @@ func (o *outbox) queuedBytes() int { return o.bytes + o.states.bytes }
 
 func (o *outbox) queued() int { return len(o.routed) + len(o.returned) + o.states.count }
 
-// owe notes an envelope of the peer that was handled; again asks for an
+// owe notes that the peer's envelopes were handled up to a place; again asks for an
 // acknowledgement at once, since the peer seems to have missed the last.
-func (o *outbox) owe(stream, seq uint64, size int, again bool) {
+func (o *outbox) owe(upTo place, size int, again bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
 		return
 	}
 	a := &o.owed
-	a.stream, a.seq = stream, seq
+	if upTo.stream < a.upTo.stream || upTo.stream == a.upTo.stream && upTo.seq < a.upTo.seq {
+		return
+	}
+	a.upTo = upTo
 	a.envelopes++
 	a.bytes += size
 	now := o.peers.config.Now()
@@ -204,12 +207,15 @@ func (o *outbox) acked(stream, seq uint64) {
 }
 
 // opened says that a connection to the peer exists; everything that was not
-// acknowledged goes over it again.
+// acknowledged goes over it again, and the peer is told what it is owed.
 func (o *outbox) opened() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.state, o.next = connected, 0
 	o.quiet = o.peers.config.Now()
+	if o.owed.upTo.stream != 0 {
+		o.owed.at = o.quiet // the last acknowledgement may have been lost
+	}
 	o.poke()
 }
 

@@ -15,9 +15,12 @@ import (
 type inbound struct {
 	incarnation uint64
 
-	mu          sync.Mutex // held through Receive
-	stream, seq uint64
+	mu    sync.Mutex // held through Receive
+	place place
 }
+
+// place is an envelope's in all that a peer sends.
+type place struct{ stream, seq uint64 }
 
 type inbounds struct {
 	mu   sync.Mutex
@@ -139,32 +142,38 @@ func (p *Peers) admit(e *messages.Envelope) (n *peer, reason string) {
 	}
 }
 
-// accept hands an envelope over unless it was handled before.
+// accept hands an envelope over if it is the next one. One that was handled
+// before is acknowledged again, one that comes too early is left to be sent
+// again with what is missing before it.
 func (p *Peers) accept(n *peer, e *messages.Envelope, size int) {
-	stream, seq, missing, again := n.in.take(e, func() { p.config.Receive(n.member.ID, e) })
-	n.out.owe(stream, seq, size, again)
+	was, now := n.in.take(e, func() { p.config.Receive(n.member.ID, e) })
 	switch {
-	case again:
+	case now.stream == e.Stream && now.seq < e.Seq, now.stream < e.Stream:
+		p.metrics.early.Inc()
+	case now == was:
 		p.metrics.duplicates.Inc()
-	case missing > 0:
-		p.metrics.missing.Add(float64(missing))
-		p.config.Lost(n.member.ID)
+		n.out.owe(now, size, true)
+	default:
+		n.out.owe(now, size, false)
+		if was.stream != 0 && was.stream != now.stream {
+			p.config.Lost(n.member.ID) // the peer has given something up
+		}
 	}
 }
 
-// take handles an envelope that is the next one, or a later one: then some are
-// missing. It returns how far the peer's envelopes have been handled.
-func (in *inbound) take(e *messages.Envelope, handle func()) (stream, seq, missing uint64, again bool) {
+// take handles an envelope if it is the next one, and returns how far the
+// peer's envelopes had been handled before and are now.
+func (in *inbound) take(e *messages.Envelope, handle func()) (was, now place) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if e.Stream < in.stream || e.Stream == in.stream && e.Seq <= in.seq {
-		return in.stream, in.seq, 0, true
+	was = in.place
+	next := place{e.Stream, 1}
+	if e.Stream == was.stream {
+		next.seq = was.seq + 1
 	}
-	missing = e.Seq - 1
-	if e.Stream == in.stream {
-		missing = e.Seq - in.seq - 1
+	if e.Stream >= was.stream && e.Seq == next.seq {
+		in.place = next
+		handle()
 	}
-	in.stream, in.seq = e.Stream, e.Seq
-	handle()
-	return in.stream, in.seq, missing, false
+	return was, in.place
 }

@@ -212,7 +212,7 @@ func (o *outbox) head(e *messages.Envelope) {
 	e.Protocol, e.Cluster = Protocol, c.Cluster
 	e.From, e.Incarnation = c.Self.ID, c.Self.Incarnation
 	e.Epoch, e.Table = c.Header()
-	e.Ack, e.AckStream = o.owed.seq, o.owed.stream
+	e.Ack, e.AckStream = o.owed.upTo.seq, o.owed.upTo.stream
 	o.owed.envelopes, o.owed.bytes, o.owed.at = 0, 0, time.Time{}
 }
 
