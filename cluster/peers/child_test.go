@@ -188,6 +188,12 @@ func (c *child) command(words []string) string {
 	case "raw": // a message that is not a frame, to any actor of the address
 		c.system.Root.Send(actor.NewPID(words[1], words[2]), &messages.Read{})
 		return "ok"
+	case "frame":
+		c.system.Root.Send(actor.NewPID(words[1], words[2]), &messages.Frame{})
+		return "ok"
+	case "garbage":
+		c.system.Root.Send(actor.NewPID(words[1], words[2]), &messages.Frame{Envelope: []byte("rubbish")})
+		return "ok"
 	case "stopactor":
 		c.system.Root.Stop(actor.NewPID(words[1], words[2]))
 		return "ok"

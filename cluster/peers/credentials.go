@@ -93,12 +93,15 @@ type secretFiles struct{ ca, node, key []byte }
 
 func (c *Credentials) read() (f secretFiles, sum [sha256.Size]byte, err error) {
 	h := sha256.New()
-	for name, into := range map[string]*[]byte{"ca.pem": &f.ca, "node.pem": &f.node, "node-key.pem": &f.key} {
-		if *into, err = readSecret(filepath.Join(c.dir, name)); err != nil {
+	for _, file := range []struct {
+		name string
+		into *[]byte
+	}{{"ca.pem", &f.ca}, {"node.pem", &f.node}, {"node-key.pem", &f.key}} {
+		b, err := readSecret(filepath.Join(c.dir, file.name))
+		if err != nil {
 			return f, sum, fmt.Errorf("peers: certificates: %w", err)
 		}
-	}
-	for _, b := range [][]byte{f.ca, f.node, f.key} {
+		*file.into = b
 		_, _ = fmt.Fprintf(h, "%d:", len(b)) // never fails
 		_, _ = h.Write(b)
 	}
