@@ -143,10 +143,13 @@ func (u UserID) Compare(o UserID) int {
 	return cmp.Compare(u.MRI, o.MRI)
 }
 
-// Shard is the user's slice, below Shards: FNV-1a over the tenant's bytes and
-// the MRI, mixed by the 64-bit finaliser of MurmurHash3. It is part of the
-// on-disk format and must never change.
-func (u UserID) Shard() uint16 {
+// Shard is the user's slice, below Shards. It is part of the on-disk format and
+// must never change.
+func (u UserID) Shard() uint16 { return uint16(u.Hash() % Shards) }
+
+// Hash is FNV-1a over the tenant's bytes and the MRI, mixed by the 64-bit
+// finaliser of MurmurHash3: the same on every node and for ever.
+func (u UserID) Hash() uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211
 	h := uint64(offset)
 	for _, b := range u.Tenant {
@@ -155,7 +158,7 @@ func (u UserID) Shard() uint16 {
 	for i := range len(u.MRI) {
 		h = (h ^ uint64(u.MRI[i])) * prime
 	}
-	return uint16(mix(h) % Shards)
+	return mix(h)
 }
 
 func mix(h uint64) uint64 {
