@@ -210,8 +210,8 @@ func TestEveryAskIsAnsweredOnceWhileTheNodeCloses(t *testing.T) {
 		w := wheel.New(time.Millisecond, 256)
 		w.Start(t.Context())
 		n := NewNode(Config{
-			ID: "a", Log: slog.New(slog.DiscardHandler), Wheel: w, Now: time.Now,
-			Registerer: prometheus.NewRegistry(), Spawn: echoes("a"), Notify: func(*messages.Notify) {},
+			Self: member("a"), Log: slog.New(slog.DiscardHandler), Wheel: w, Now: time.Now,
+			Registerer: prometheus.NewRegistry(), Spawn: echoes("a"),
 		})
 		var asked, answered atomic.Int64
 		var wg sync.WaitGroup

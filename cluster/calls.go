@@ -1,14 +1,12 @@
 package cluster
 
 import (
-	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"rollcall/cluster/topology"
 	"rollcall/messages"
 	"rollcall/wheel"
 )
@@ -32,10 +30,11 @@ type callShard struct {
 }
 
 type call struct {
-	calls *calls
-	id    uint64
-	done  func(any, error)
-	timer wheel.Timer
+	calls  *calls
+	id     uint64
+	done   func(any, error)
+	parcel *parcel
+	timer  wheel.Timer
 }
 
 // Fire ends a call that nobody answered in time.
@@ -48,9 +47,9 @@ func (c *calls) start(host *Node) {
 	}
 }
 
-// add registers a call; its id never repeats in the life of the process.
-func (c *calls) add(timeout time.Duration, done func(any, error)) (uint64, error) {
-	now := c.host.Now()
+// add registers a call, until its message's time is over; its id never repeats
+// in the life of the process.
+func (c *calls) add(done func(any, error), p *parcel) (uint64, error) {
 	n := c.host.plain.Add(1) % callShards
 	s := &c.shards[n]
 	s.mu.Lock()
@@ -63,10 +62,10 @@ func (c *calls) add(timeout time.Duration, done func(any, error)) (uint64, error
 	}
 	s.next++
 	id := s.next*callShards + n
-	w := &call{calls: c, id: id, done: done}
+	w := &call{calls: c, id: id, done: done, parcel: p}
 	w.timer.Target = w
 	s.waiting[id] = w
-	c.host.Wheel.Schedule(&w.timer, now.Add(timeout))
+	c.host.Wheel.Schedule(&w.timer, p.until)
 	return id, nil
 }
 
@@ -99,6 +98,62 @@ func (c *calls) close() {
 	}
 }
 
+// takeBack is what a call asks, which another node has not taken; nil when the
+// call has ended or is being sent again already.
+func (c *calls) takeBack(id uint64) *parcel {
+	s := &c.shards[id%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w := s.waiting[id]; w != nil && w.parcel.back() {
+		return w.parcel
+	}
+	return nil
+}
+
+// carryOn makes p what is under way for the call that its answer is for, if that
+// is one of this node. It is false when nobody waits for the answer any more.
+func (c *calls) carryOn(p *parcel) bool {
+	if p.sender == nil || p.sender.Address != callSpace {
+		return true
+	}
+	from, id, err := parseCall(p.sender.Id)
+	if err != nil || from != c.host.Name {
+		return err == nil
+	}
+	s := &c.shards[id%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.waiting[id]
+	if w != nil {
+		p.until = w.parcel.until
+		w.parcel = p
+	}
+	return w != nil
+}
+
+// gone sends again what was asked of members that are no more. What was asked
+// of the members themselves nobody else can answer.
+func (c *calls) gone(ids map[string]bool) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		again := map[uint64]*parcel{}
+		s.mu.Lock()
+		for id, w := range s.waiting {
+			if at := w.parcel.at.Load(); at != nil && ids[*at] && w.parcel.back() {
+				again[id] = w.parcel
+			}
+		}
+		s.mu.Unlock()
+		for id, p := range again {
+			if p.node != "" {
+				c.finish(id, nil, ErrMoved)
+				continue
+			}
+			c.host.later(p)
+		}
+	}
+}
+
 // answers is the process behind the PID of any call. An answer for another
 // node's call goes to that node.
 type answers Node
@@ -111,11 +166,14 @@ func (a *answers) SendUserMessage(pid *actor.PID, envelope any) {
 		n.metrics.dropped.Inc()
 		return
 	}
-	if node, _, _ := strings.Cut(from, "@"); node == n.ID {
+	if from == n.Name {
 		n.answered(id, msg)
 		return
 	}
-	n.answer(from, id, msg)
+	p := &parcel{msg: msg, caller: from, call: id}
+	if err := n.place(p); err != nil {
+		n.fail(p, err)
+	}
 }
 
 // answered ends a call; a bare Status is a refusal.
@@ -127,31 +185,18 @@ func (n *Node) answered(id uint64, msg any) {
 	n.calls.finish(id, msg, nil)
 }
 
-// answer sends an answer to the node that asked; from is its id@address.
-func (n *Node) answer(from string, id uint64, msg any) {
-	r := &messages.Routed{ReplyNode: from, ReplyId: id}
-	if err := pack(r, msg); err != nil {
-		n.metrics.dropped.Inc()
-		return
+// answer sends an answer to the member process that asked. One that is no more
+// needs none; one that is not known yet may have asked by way of another node.
+func (n *Node) answer(p *parcel) error {
+	id := topology.NodeOf(p.caller)
+	if to, ok := n.Table().Member(id); ok && to.Name() != p.caller {
+		return ErrMoved
 	}
-	node, addr, _ := strings.Cut(from, "@")
-	n.transmit(Member{ID: node, Addr: addr}, &messages.Envelope{Routed: []*messages.Routed{r}})
+	return n.forward(id, p)
 }
 
 func (a *answers) SendSystemMessage(*actor.PID, any) { a.metrics.dropped.Inc() }
 func (a *answers) Stop(*actor.PID)                   { a.metrics.dropped.Inc() }
-
-// parseCall splits the id of a call's PID: <node>@<address>/<number>.
-func parseCall(s string) (from string, id uint64, err error) {
-	i := strings.LastIndexByte(s, '/')
-	if i < 0 {
-		return "", 0, fmt.Errorf("%w: call %q", ErrAddress, s)
-	}
-	if id, err = strconv.ParseUint(s[i+1:], 10, 64); err != nil {
-		return "", 0, fmt.Errorf("%w: call %q", ErrAddress, s)
-	}
-	return s[:i], id, nil
-}
 
 // Waiting is how many requests of this node wait for an answer.
 func (n *Node) Waiting() (waiting int) {

@@ -60,11 +60,17 @@ func (d *directory) slot(a Address) *slot {
 	return &d.slots[mix(uint64(a.Shard()))%slots]
 }
 
-// deliver posts to the actor's activation and makes one if there is none.
-func (d *directory) deliver(a Address, msg any) error {
+// deliver posts to the actor's activation and makes one if there is none. The
+// state of the shard is looked at under the slot's lock, so no activation can
+// come to be in a shard that has been given away.
+func (d *directory) deliver(p *parcel) error {
+	a, msg := p.to, p.envelope()
 	s := d.slot(a)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !d.host.shards.takes(a.Shard(), p.handoff) {
+		return errElsewhere
+	}
 	m := s.mailboxes[a]
 	if m == nil {
 		var err error
@@ -95,11 +101,15 @@ func (d *directory) activate(s *slot, a Address) (*Mailbox, error) {
 func (d *directory) replace(m *Mailbox, rest []any) {
 	s := m.slot
 	s.mu.Lock()
+	waiting := slices.DeleteFunc(slices.Concat(rest, m.closeHeld()), isOwn)
+	if shard := m.addr.Shard(); !d.host.shards.takes(shard, false) && !d.host.shards.takes(shard, true) {
+		s.mu.Unlock()
+		for _, msg := range waiting { // the shard has been given away
+			m.elsewhere(msg)
+		}
+		return
+	}
 	defer s.mu.Unlock()
-	waiting := slices.DeleteFunc(slices.Concat(rest, m.closeHeld()), func(msg any) bool {
-		_, is := msg.(own)
-		return is
-	})
 	if len(waiting) == 0 {
 		return
 	}
@@ -113,6 +123,21 @@ func (d *directory) replace(m *Mailbox, rest []any) {
 	for _, msg := range waiting {
 		next.push(msg)
 	}
+}
+
+// release takes the deliverable state from a shard and lists what is active in
+// it.
+func (d *directory) release(shard uint16, to shardState) (active []*Mailbox) {
+	s := &d.slots[mix(uint64(shard))%slots]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.host.shards.set(shard, to)
+	for a, m := range s.mailboxes {
+		if a.Shard() == shard {
+			active = append(active, m)
+		}
+	}
+	return active
 }
 
 // each calls f for every activation of a kind, a slot at a time, outside the

@@ -11,8 +11,8 @@ var ErrAddress = errors.New("cluster: not an actor address")
 
 // Errors of Tell, Ask and Post. They carry the codes that clients see.
 var (
-	ErrOverloaded = messages.ErrOverloaded // the mailbox is full
-	ErrMoved      = messages.ErrMoved      // another member owns the shard now
+	ErrOverloaded = messages.ErrOverloaded // the mailbox, or the way to the owner, is full
+	ErrMoved      = messages.ErrMoved      // no owner took it for about two seconds
 	ErrTimeout    = messages.ErrTimeout    // outcome unknown
 	ErrClosed     = messages.ErrClosing    // the node shuts down, or the actor has ended
 	ErrNoRoute    = messages.ErrMoved.With("the shard has no owner yet, send it again")

@@ -35,6 +35,8 @@ type Mailbox struct {
 	closed    bool
 	suspended bool
 	touched   bool // posted to since the last sweep
+	leaving   bool // Leave was called; the turn's own, as is kept
+	kept      []any
 }
 
 // burst is what waits in a mailbox; empty ones are shared by all.
@@ -96,6 +98,11 @@ func (m *Mailbox) PostOwn(msg any) {
 // own is a message to this activation of a virtual actor alone.
 type own struct{ msg any }
 
+func isOwn(msg any) bool {
+	_, is := msg.(own)
+	return is
+}
+
 // kick is called with mu held.
 func (m *Mailbox) kick() {
 	if m.started && !m.running {
@@ -105,16 +112,21 @@ func (m *Mailbox) kick() {
 }
 
 // PostUserMessage is protoactor's way in. A virtual actor that closed in the
-// meantime is activated again, so nothing is lost.
+// meantime is activated again, here or where its shard is now, so nothing is
+// lost.
 func (m *Mailbox) PostUserMessage(msg any) {
 	err := m.Post(msg)
 	if errors.Is(err, ErrClosed) && m.slot != nil {
-		err = m.host.dir.deliver(m.addr, msg)
+		m.elsewhere(msg)
+		return
 	}
 	if err != nil {
 		m.host.metrics.dropped.Inc()
 	}
 }
+
+// Address is the virtual actor's.
+func (m *Mailbox) Address() Address { return m.addr }
 
 // PostSystemMessage is protoactor's; system messages are few and never refused.
 func (m *Mailbox) PostSystemMessage(msg any) {
@@ -202,6 +214,10 @@ func (m *Mailbox) handle(messages []any) {
 			m.abandon(messages[i+1:])
 			return
 		}
+		if m.leaving {
+			m.leave(messages[i+1:])
+			return
+		}
 	}
 	if m.drain != nil {
 		m.guard(m.drain)
@@ -282,74 +298,6 @@ func (m *Mailbox) guard(f func()) {
 		}
 	}()
 	f()
-}
-
-// abandon closes the mailbox after a panic and hands what others sent to the
-// next activation.
-func (m *Mailbox) abandon(rest []any) {
-	if m.slot != nil {
-		m.host.dir.replace(m, rest)
-	} else {
-		m.close()
-	}
-	m.host.System.Root.Stop(m.self())
-}
-
-// close refuses further messages and returns those that waited.
-func (m *Mailbox) close() []any {
-	if m.slot != nil {
-		m.slot.mu.Lock()
-		defer m.slot.mu.Unlock()
-	}
-	return m.closeHeld()
-}
-
-// closeHeld is close with the slot's lock held.
-func (m *Mailbox) closeHeld() []any {
-	if m.slot != nil && m.slot.mailboxes[m.addr] == m {
-		delete(m.slot.mailboxes, m.addr)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var waiting []any
-	if m.user != nil {
-		waiting = m.user.messages
-	}
-	m.closed, m.user = true, nil
-	return waiting
-}
-
-// CloseIfEmpty ends a virtual actor's activation unless a message is waiting.
-// It is called by the actor itself, in its own turn, when everything it holds
-// is stored; the caller must then return. A message sent from now on activates
-// the actor anew.
-func (m *Mailbox) CloseIfEmpty() bool {
-	if !m.closeIfEmpty() {
-		return false
-	}
-	m.host.metrics.passivations.Inc()
-	m.host.System.Root.Stop(m.self())
-	return true
-}
-
-func (m *Mailbox) closeIfEmpty() bool {
-	m.slot.mu.Lock()
-	defer m.slot.mu.Unlock()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.left > 0 || m.user != nil || m.closed {
-		return false
-	}
-	m.closed = true
-	delete(m.slot.mailboxes, m.addr)
-	return true
-}
-
-// Stop ends a plain actor: what waits is dropped, later posts get ErrClosed.
-// The actor still gets protoactor's Stopping and Stopped.
-func (m *Mailbox) Stop() {
-	m.close()
-	m.host.System.Root.Stop(m.self())
 }
 
 // sweep posts Idle to an actor that got nothing since the last sweep.

@@ -3,7 +3,6 @@ package cluster
 import (
 	"fmt"
 	"log/slog"
-	"os"
 	"testing"
 	"time"
 
@@ -11,16 +10,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/goleak"
 
-	"rollcall/messages"
+	"rollcall/cluster/topology"
 	"rollcall/presence"
 	"rollcall/wheel"
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv("ROLLCALL_TEST_PEER") != "" {
-		runPeer()
-		return
-	}
 	goleak.VerifyTestMain(m)
 }
 
@@ -29,14 +24,18 @@ func startNode(t testing.TB, id string, spawn map[Kind]Spawn) *Node {
 	w := wheel.New(time.Millisecond, 256)
 	w.Start(t.Context())
 	n := NewNode(Config{
-		ID: id, Log: slog.New(slog.DiscardHandler), Wheel: w, Now: time.Now,
-		Registerer: prometheus.NewRegistry(), Spawn: spawn, Notify: func(*messages.Notify) {},
+		Self: member(id), Log: slog.New(slog.DiscardHandler), Wheel: w, Now: time.Now,
+		Registerer: prometheus.NewRegistry(), Spawn: spawn,
 	})
 	t.Cleanup(func() {
 		n.Close()
 		w.Close()
 	})
 	return n
+}
+
+func member(id string) topology.Member {
+	return topology.Member{ID: id, Incarnation: 1, Roles: topology.Gateway | topology.Presence}
 }
 
 func userN(n int) presence.UserID {

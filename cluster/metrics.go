@@ -5,6 +5,8 @@ import "github.com/prometheus/client_golang/prometheus"
 type nodeMetrics struct {
 	activations, passivations, overflows prometheus.Counter
 	dropped, panics, unknown, misrouted  prometheus.Counter
+	relayed, resent, conflicts           prometheus.Counter
+	handedOver, timeouts                 prometheus.Counter
 }
 
 func newNodeMetrics(r prometheus.Registerer) nodeMetrics {
@@ -21,6 +23,11 @@ func newNodeMetrics(r prometheus.Registerer) nodeMetrics {
 		panics:       counter("panics_total", "Actors ended by a panic."),
 		unknown:      counter("unknown_messages_total", "Messages from other nodes that were skipped."),
 		misrouted:    counter("misrouted_total", "Messages for shards that this node does not own."),
+		relayed:      counter("relayed_total", "Messages sent on to a shard's old owner, which still serves it."),
+		resent:       counter("resent_total", "Messages sent again because their shard's owner has changed or died."),
+		conflicts:    counter("conflicts_total", "Activations dropped because another node served the same user."),
+		handedOver:   counter("handed_over_total", "Users handed over to another node."),
+		timeouts:     counter("handoff_timeouts_total", "Shards served without a handoff because the old owner was too slow."),
 	}
 }
 

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"log/slog"
 	"runtime/debug"
 	"strconv"
@@ -10,36 +11,80 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/protobuf/proto"
 
+	"rollcall/cluster/topology"
 	"rollcall/messages"
 	"rollcall/wheel"
 )
 
-// Config of a Node. Log, Wheel, Now and Registerer are required.
+// Config of a Node. Self.ID, Log, Wheel, Now and Registerer are required.
 type Config struct {
-	ID         string // unique among the members, also over restarts
+	Self       topology.Member
+	Joining    bool // serves nothing before it is told who is there
 	Log        *slog.Logger
 	Wheel      *wheel.Wheel
 	Now        func() time.Time
 	Registerer prometheus.Registerer
 	Spawn      map[Kind]Spawn
-	Notify     func(*messages.Notify) // other nodes' states for this gateway's endpoints; must not block
+	Hooks
+}
+
+// Hooks are what a node asks of the actors it hosts. Notify, Control and
+// Changed must not block.
+type Hooks struct {
+	// Notify takes other nodes' states for this gateway's endpoints.
+	Notify func(*messages.Notify)
+	// Control takes a message to this node itself, from the named member;
+	// reply, nil where no answer is wanted, may be called later, once.
+	Control func(from string, msg proto.Message, reply func(proto.Message))
+	// Changed is told of every new table, one at a time.
+	Changed func(Change)
+	// Holds are the shards that the store has something of.
+	Holds func() topology.Set
+	// Yield hands everything of a shard to its new owner: the activations given
+	// and what is stored. It blocks until all is there or the context ends, and
+	// returns the number of users handed over.
+	Yield func(ctx context.Context, shard uint16, active []*Mailbox) (int, error)
+}
+
+// Change is what another list of members means for this node.
+type Change struct {
+	Table *topology.Table
+	Lost  topology.Set // shards whose new owner was handed nothing
+	Gone  []string     // names of members that are no more
+	New   []string     // ids of members that were not there before
+}
+
+// Links carries messages to other nodes without waiting for them; *peers.Peers
+// is the real one. What is queued for a member that goes away comes back by
+// Undelivered.
+type Links interface {
+	Send(to string, r *messages.Routed) error
+	Return(to string, r *messages.Routed) error
+	Notify(to string, n *messages.Notify) error
 }
 
 // Node is this process as a member: its actor system, its activations and its
 // way to everybody else's.
 type Node struct {
-	ID     string
+	ID     string // lasting
+	Name   string // of this process
 	System *actor.ActorSystem
 	Wheel  *wheel.Wheel
 	Now    func() time.Time
 
 	log     *slog.Logger
-	table   atomic.Pointer[Table]
+	hooks   Hooks
+	table   atomic.Pointer[topology.Table]
+	heard   atomic.Uint64 // the highest epoch in anybody's envelopes
+	links   atomic.Pointer[Links]
+	shards  shards
+	moves   moves
+	resends atomic.Int64
 	run     *runQueues
 	dir     *directory
 	calls   calls
-	notify  func(*messages.Notify)
 	metrics nodeMetrics
 	plain   atomic.Uint64
 	closed  atomic.Bool
@@ -50,12 +95,12 @@ type Node struct {
 	props     *actor.Props
 }
 
-// NewNode starts the run queues and registers the virtual address space. The
-// node owns every shard until SetTable says otherwise.
+// NewNode starts the run queues and registers the virtual address space. Unless
+// it is joining, the node owns every shard until SetMembers says otherwise.
 func NewNode(c Config) *Node {
 	quiet := slog.New(slog.DiscardHandler) // protoactor logs whole messages
 	n := &Node{
-		ID: c.ID, Wheel: c.Wheel, Now: c.Now, log: c.Log, notify: c.Notify,
+		ID: c.Self.ID, Name: c.Self.Name(), Wheel: c.Wheel, Now: c.Now, log: c.Log, hooks: c.Hooks,
 		System:  actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet })),
 		run:     startRunQueues(),
 		metrics: newNodeMetrics(c.Registerer),
@@ -64,39 +109,28 @@ func NewNode(c Config) *Node {
 		func() actor.Actor { return n.nextActor },
 		actor.WithMailbox(func() actor.Mailbox { return n.next }))
 	n.calls.start(n)
+	n.shards.start(n)
+	n.moves.start(n)
 	n.dir = newDirectory(n, c.Spawn)
-	n.table.Store(NewTable(1, []Member{{ID: c.ID}}))
+	n.table.Store(topology.NewTable(0, nil))
+	if !c.Joining {
+		n.SetMembers([]topology.Member{c.Self})
+	}
 	n.System.ProcessRegistry.RegisterAddressResolver(n.resolve)
-	n.System.ProcessRegistry.Add(&ingress{n}, ingressName)
 	n.metrics.gauges(c.Registerer, n)
 	n.dir.startSweeps()
 	return n
 }
 
+// Connect gives the node its way to the others. From then on it hands over what
+// it does not own.
+func (n *Node) Connect(l Links) {
+	n.links.Store(&l)
+	n.moves.begin()
+}
+
 // Table is the current shard table. It never changes once read.
-func (n *Node) Table() *Table { return n.table.Load() }
-
-// SetTable makes t the table if its epoch is newer; it says whether it did.
-func (n *Node) SetTable(t *Table) bool {
-	for {
-		old := n.table.Load()
-		if old.Epoch >= t.Epoch {
-			return false
-		}
-		if n.table.CompareAndSwap(old, t) {
-			return true
-		}
-	}
-}
-
-// owns says whether this node hosts the shard by its own table.
-func (n *Node) owns(shard uint16) (owner Member, here bool, err error) {
-	owner, ok := n.Table().Owner(shard)
-	if !ok {
-		return owner, false, ErrNoRoute
-	}
-	return owner, owner.ID == n.ID, nil
-}
+func (n *Node) Table() *topology.Table { return n.table.Load() }
 
 // Each posts msg to every activation of a kind on this node, however full its
 // mailbox is. One that begins during the call may miss it.
@@ -131,6 +165,8 @@ func (n *Node) Close() {
 	if n.closed.Swap(true) {
 		return
 	}
+	n.moves.close()
+	n.Wheel.Stop(&n.shards.timer)
 	n.Wheel.Stop(&n.dir.sweep)
 	n.calls.close()
 	n.run.close()
@@ -141,4 +177,14 @@ func (n *Node) panicked(reason, msg any) {
 	n.metrics.panics.Inc()
 	n.log.Error("an actor panicked and was ended", "reason", reason,
 		"message", messageName(msg), "stack", string(debug.Stack()))
+}
+
+// mix is the finaliser of MurmurHash3 (64 bit).
+func mix(x uint64) uint64 {
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	x ^= x >> 33
+	return x
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	proto "github.com/asynkron/protoactor-go/cluster"
 
 	"rollcall/messages"
 	"rollcall/presence"
@@ -130,14 +129,13 @@ func TestParseAddress(t *testing.T) {
 }
 
 // Garbage and unknown types from a peer are counted and skipped.
-func TestIngressSkipsWhatItDoesNotKnow(t *testing.T) {
+func TestMessagesThatAreNotKnownAreSkipped(t *testing.T) {
 	n := startNode(t, "a", echoes("a"))
-	in := &ingress{n}
-	in.SendUserMessage(nil, "not an envelope")
-	in.SendUserMessage(nil, &messages.Envelope{Routed: []*messages.Routed{
+	n.Receive("b", &messages.Envelope{Routed: []*messages.Routed{
 		{Actor: User(userN(1)).String(), Type: "rollcall.v9.FromTheFuture"},
 		{Actor: User(userN(1)).String(), Type: "rollcall.v1.Read", Body: []byte{0xff}},
 		{Actor: "nonsense", Type: "rollcall.v1.Read"},
+		{Actor: "node", Type: "rollcall.v9.FromTheFuture"},
 	}})
 	if got := counter(n.metrics.unknown); got != 4 {
 		t.Errorf("%v messages counted as unknown, want 4", got)
@@ -147,12 +145,11 @@ func TestIngressSkipsWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// The protoactor cluster's own Request works through Lookup: kinds and
-// identities map to virtual PIDs.
-func TestLookupGivesVirtualPIDs(t *testing.T) {
+// A virtual PID reaches its actor from anywhere in protoactor.
+func TestVirtualPIDs(t *testing.T) {
 	n := startNode(t, "a", echoes("a"))
 	u := userN(4)
-	pid := Lookup{}.Get(&proto.ClusterIdentity{Kind: "user", Identity: u.String()})
+	pid := actor.NewPID(virtualSpace, User(u).String())
 	got, err := n.System.Root.RequestFuture(pid, &messages.Read{Viewer: messages.FromUser(u)}, 30*time.Second).Result()
 	if err != nil {
 		t.Fatal(err)
@@ -160,11 +157,7 @@ func TestLookupGivesVirtualPIDs(t *testing.T) {
 	if p, ok := got.(*messages.Presence); !ok || p.User.Mri != u.MRI {
 		t.Errorf("answered %v", got)
 	}
-	if bad := (Lookup{}).Get(&proto.ClusterIdentity{Kind: "nobody", Identity: "x"}); bad == nil {
-		t.Fatal("no PID")
-	} else {
-		n.System.Root.Send(bad, "x")
-	}
+	n.System.Root.Send(actor.NewPID(virtualSpace, "nobody/x"), "x")
 	if counter(n.metrics.dropped) != 1 {
 		t.Error("a message to no address was not counted")
 	}

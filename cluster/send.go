@@ -2,7 +2,7 @@ package cluster
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"reflect"
 	"strconv"
 	"time"
@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/proto"
 
+	"rollcall/cluster/topology"
 	"rollcall/messages"
 )
 
@@ -21,27 +22,65 @@ const (
 )
 
 // Tell sends a message to a virtual actor wherever it lives. Between nodes it
-// must be a message of package messages.
-func (n *Node) Tell(a Address, msg any) error { return n.send(a, msg, nil) }
+// must be a message of package messages; one that is under way to a node that
+// dies is lost.
+func (n *Node) Tell(a Address, msg any) error { return n.place(&parcel{to: a, msg: msg}) }
 
 // Ask sends a message and calls done once: with the answer, with the refusal
-// that the actor or the way to it gave, or with ErrTimeout. done runs in the answering actor's turn or on the
-// timing wheel: it must not block.
+// that the actor or the way to it gave, or with ErrTimeout. done runs in the
+// answering actor's turn or on the timing wheel: it must not block. When the
+// owner dies before it answers the message goes to the next one, so an actor
+// may get it twice: what is asked must be idempotent.
 func (n *Node) Ask(a Address, msg any, timeout time.Duration, done func(any, error)) {
-	id, err := n.calls.add(timeout, done)
+	n.ask(&parcel{to: a, msg: msg}, timeout, done)
+}
+
+// AskNode is Ask for a member itself. It is not sent to another when that one
+// dies.
+func (n *Node) AskNode(id string, msg proto.Message, timeout time.Duration, done func(any, error)) {
+	n.ask(&parcel{node: id, msg: msg}, timeout, done)
+}
+
+// TellNode sends a message to a member itself.
+func (n *Node) TellNode(id string, msg proto.Message) error {
+	return n.place(&parcel{node: id, msg: msg})
+}
+
+// HandOver is Ask for a message that is part of a handoff: it goes to the new
+// owner of the shard, which takes it before it serves the shard.
+func (n *Node) HandOver(a Address, msg any, timeout time.Duration, done func(any, error)) {
+	n.ask(&parcel{to: a, msg: msg, handoff: true}, timeout, done)
+}
+
+func (n *Node) ask(p *parcel, timeout time.Duration, done func(any, error)) {
+	p.until = n.Now().Add(timeout)
+	id, err := n.calls.add(done, p)
 	if err != nil {
 		done(nil, err)
 		return
 	}
-	sender := actor.NewPID(callSpace, n.ID+"@"+n.System.Address()+"/"+strconv.FormatUint(id, 10))
-	if err := n.send(a, msg, sender); err != nil {
+	p.sender = n.callPID(id)
+	if err := n.place(p); err != nil {
 		n.calls.finish(id, nil, err)
 	}
+}
+
+func (n *Node) callPID(id uint64) *actor.PID {
+	return actor.NewPID(callSpace, n.Name+"/"+strconv.FormatUint(id, 10))
 }
 
 // Request is Ask for a goroutine that may wait: an HTTP handler, a tool. The
 // caller's deadline bounds the wait.
 func (n *Node) Request(ctx context.Context, a Address, msg any) (any, error) {
+	return n.request(ctx, &parcel{to: a, msg: msg})
+}
+
+// RequestNode is AskNode for a goroutine that may wait.
+func (n *Node) RequestNode(ctx context.Context, id string, msg proto.Message) (any, error) {
+	return n.request(ctx, &parcel{node: id, msg: msg})
+}
+
+func (n *Node) request(ctx context.Context, p *parcel) (any, error) {
 	type answer struct {
 		msg any
 		err error
@@ -51,7 +90,7 @@ func (n *Node) Request(ctx context.Context, a Address, msg any) (any, error) {
 	if d, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(d), 0)
 	}
-	n.Ask(a, msg, timeout, func(m any, err error) { got <- answer{m, err} })
+	n.ask(p, timeout, func(m any, err error) { got <- answer{m, err} })
 	select {
 	case r := <-got:
 		return r.msg, r.err
@@ -60,54 +99,111 @@ func (n *Node) Request(ctx context.Context, a Address, msg any) (any, error) {
 	}
 }
 
-func (n *Node) send(a Address, msg any, sender *actor.PID) error {
+// place brings a parcel one step further: into a mailbox of this node, into
+// what waits for a handoff, or on its way to another node. An error means that
+// it has gone nowhere.
+func (n *Node) place(p *parcel) error {
 	if n.closed.Load() {
 		return ErrClosed
 	}
-	owner, here, err := n.owns(a.Shard())
-	if err != nil {
-		return err
+	switch {
+	case p.node != "":
+		return n.placeNode(p)
+	case p.caller != "":
+		return n.answer(p)
 	}
-	if !here {
-		return n.forward(owner, a, msg, sender)
-	}
-	if sender != nil {
-		msg = &actor.MessageEnvelope{Message: msg, Sender: sender}
-	}
-	return n.dir.deliver(a, msg)
-}
-
-func (n *Node) forward(to Member, a Address, msg any, sender *actor.PID) error {
-	r := &messages.Routed{Actor: a.String(), Shard: uint32(a.Shard())}
-	if sender != nil {
-		var err error
-		if r.ReplyNode, r.ReplyId, err = parseCall(sender.Id); err != nil {
-			return err
+	shard := p.to.Shard()
+	for range 3 { // the state may change under our hands
+		switch n.shards.of(shard) {
+		case served, held:
+			if p.handoff {
+				break
+			}
+			if err := n.deliver(p); !errors.Is(err, errElsewhere) {
+				return err
+			}
+			continue
+		case taking:
+			if p.handoff {
+				break
+			}
+			if kept, err := n.shards.keep(p); kept || err != nil {
+				return err
+			}
+			continue
+		case awaited:
+			if p.handoff {
+				break
+			}
+			if holder := n.shards.holder(shard, p.from); holder != "" {
+				n.metrics.relayed.Inc()
+				return n.forward(holder, p)
+			}
+			continue
 		}
+		break
 	}
-	if err := pack(r, msg); err != nil {
+	owner, ok := n.Table().Owner(shard)
+	switch {
+	case ok && owner.ID != n.ID:
+		return n.forward(owner.ID, p)
+	case ok && p.handoff:
+		return ErrMoved // the shard has come back to the one that hands it over
+	}
+	n.later(p)
+	return nil
+}
+
+// deliver gives the parcel to its actor's mailbox on this node.
+func (n *Node) deliver(p *parcel) error {
+	if err := p.decode(); err != nil {
 		return err
 	}
-	n.transmit(to, &messages.Envelope{Routed: []*messages.Routed{r}})
-	return nil
+	return n.dir.deliver(p)
 }
 
-func (n *Node) transmit(to Member, e *messages.Envelope) {
-	e.Protocol, e.From, e.Epoch = ProtocolVersion, n.ID, n.Table().Epoch
-	n.System.Root.Send(actor.NewPID(to.Addr, ingressName), e)
-}
-
-func pack(r *messages.Routed, msg any) error {
-	m, ok := msg.(proto.Message)
-	if !ok {
-		return fmt.Errorf("cluster: %T cannot leave its node", msg)
-	}
-	body, err := proto.Marshal(m)
+func (n *Node) forward(to string, p *parcel) error {
+	r, err := p.routed(n.Now())
 	if err != nil {
-		return fmt.Errorf("cluster: encode %T: %w", msg, err)
+		return err
 	}
-	r.Type, r.Body = string(m.ProtoReflect().Descriptor().FullName()), body
+	links := n.links.Load()
+	if links == nil {
+		return ErrNoRoute
+	}
+	p.at.Store(&to)
+	err = (*links).Send(to, r)
+	switch {
+	case err == nil, !p.back(): // who has taken it back goes on with it
+		return nil
+	case errors.Is(err, ErrOverloaded):
+		return err
+	}
+	if p.node != "" {
+		return ErrMoved
+	}
+	n.later(p) // it is no peer yet, or no more
 	return nil
+}
+
+func (n *Node) placeNode(p *parcel) error {
+	if p.node != n.ID {
+		return n.forward(p.node, p)
+	}
+	p.from = n.ID
+	n.control(p)
+	return nil
+}
+
+// Notify sends a state to endpoints of another gateway process. It is dropped,
+// and found again by the gateway's own check, where that process is no longer a
+// member.
+func (n *Node) Notify(gateway string, m *messages.Notify) {
+	links := n.links.Load()
+	to, ok := n.Table().Member(topology.NodeOf(gateway))
+	if links == nil || !ok || to.Name() != gateway || (*links).Notify(to.ID, m) != nil {
+		n.metrics.dropped.Inc()
+	}
 }
 
 // resolve gives protoactor the process behind a PID of the two spaces that
@@ -125,16 +221,32 @@ func (n *Node) resolve(pid *actor.PID) (actor.Process, bool) {
 // virtual is the process behind the PID of any virtual actor.
 type virtual Node
 
+// futureTimeout bounds a request that came by a PID of protoactor: its own
+// deadline is not known here.
+const futureTimeout = 10 * time.Second
+
 func (v *virtual) SendUserMessage(pid *actor.PID, envelope any) {
 	n := (*Node)(v)
 	_, msg, sender := actor.UnwrapEnvelope(envelope)
 	a, err := ParseAddress(pid.Id)
-	if err == nil {
-		err = n.send(a, msg, sender)
-	}
 	if err != nil {
 		n.metrics.dropped.Inc()
+		return
 	}
+	p := &parcel{to: a, msg: msg}
+	if sender == nil || sender.Address == callSpace {
+		p.sender = sender
+		if n.place(p) != nil {
+			n.metrics.dropped.Inc()
+		}
+		return
+	}
+	n.ask(p, futureTimeout, func(answer any, err error) {
+		if err != nil {
+			answer = messages.StatusOf(err)
+		}
+		n.System.Root.Send(sender, answer)
+	})
 }
 
 func (v *virtual) SendSystemMessage(*actor.PID, any) { v.metrics.dropped.Inc() }
@@ -148,16 +260,4 @@ func messageName(msg any) string {
 		return ""
 	}
 	return reflect.TypeOf(msg).String()
-}
-
-// Notify sends a state to endpoints of another node. It is dropped, and found
-// again by the gateway's own check, where that node is no longer a member.
-func (n *Node) Notify(gateway string, m *messages.Notify) {
-	for _, to := range n.Table().Members {
-		if to.ID == gateway {
-			n.transmit(to, &messages.Envelope{Notifies: []*messages.Notify{m}})
-			return
-		}
-	}
-	n.metrics.dropped.Inc()
 }

@@ -152,6 +152,8 @@ type Publish struct {
 	Mutations     []*Mutation            `protobuf:"bytes,1,rep,name=mutations,proto3" json:"mutations,omitempty"`
 	Device        string                 `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`      // rate-limit key: endpoint or application
 	Received      int64                  `protobuf:"varint,3,opt,name=received,proto3" json:"received,omitempty"` // unix ns at the front end
+	Id            uint64                 `protobuf:"varint,4,opt,name=id,proto3" json:"id,omitempty"`             // rises per device and gateway: an owner applies none twice and no older one after it. 0: no order
+	Gateway       string                 `protobuf:"bytes,5,opt,name=gateway,proto3" json:"gateway,omitempty"`    // node#incarnation that holds the device's connection, empty if none does
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -205,6 +207,20 @@ func (x *Publish) GetReceived() int64 {
 		return x.Received
 	}
 	return 0
+}
+
+func (x *Publish) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Publish) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
 }
 
 type Published struct {
@@ -388,7 +404,9 @@ type Subscribe struct {
 	Add           []*User                `protobuf:"bytes,2,rep,name=add,proto3" json:"add,omitempty"`
 	Remove        []*User                `protobuf:"bytes,3,rep,name=remove,proto3" json:"remove,omitempty"`
 	Replace       bool                   `protobuf:"varint,4,opt,name=replace,proto3" json:"replace,omitempty"`
-	End           bool                   `protobuf:"varint,5,opt,name=end,proto3" json:"end,omitempty"` // the endpoint is gone for good: its list is cleared
+	End           bool                   `protobuf:"varint,5,opt,name=end,proto3" json:"end,omitempty"`           // the endpoint is gone for good: its list is cleared
+	Gateway       string                 `protobuf:"bytes,6,opt,name=gateway,proto3" json:"gateway,omitempty"`    // node#incarnation that holds the endpoint, empty if it is not known to be connected there
+	Attached      int64                  `protobuf:"varint,7,opt,name=attached,proto3" json:"attached,omitempty"` // unix ms of the connection: of two gateways the later one holds the endpoint
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -458,11 +476,26 @@ func (x *Subscribe) GetEnd() bool {
 	return false
 }
 
+func (x *Subscribe) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *Subscribe) GetAttached() int64 {
+	if x != nil {
+		return x.Attached
+	}
+	return 0
+}
+
 type Subscribed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Error         *Status                `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
-	Targets       []*User                `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"` // the whole list as it is stored now
-	Refused       []*User                `protobuf:"bytes,3,rep,name=refused,proto3" json:"refused,omitempty"` // over the limit
+	Targets       []*User                `protobuf:"bytes,2,rep,name=targets,proto3" json:"targets,omitempty"`  // the whole list as it is stored now
+	Refused       []*User                `protobuf:"bytes,3,rep,name=refused,proto3" json:"refused,omitempty"`  // over the limit
+	Session       bool                   `protobuf:"varint,4,opt,name=session,proto3" json:"session,omitempty"` // the endpoint has a live session, which its gateway keeps alive
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -518,15 +551,23 @@ func (x *Subscribed) GetRefused() []*User {
 	return nil
 }
 
+func (x *Subscribed) GetSession() bool {
+	if x != nil {
+		return x.Session
+	}
+	return false
+}
+
 // Register tells a publisher that an endpoint of a gateway shows it. The
 // answer is a Notify to that endpoint if the publisher has something newer
 // than have.
 type Register struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Viewer        *User                  `protobuf:"bytes,1,opt,name=viewer,proto3" json:"viewer,omitempty"`
-	Gateway       string                 `protobuf:"bytes,2,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Gateway       string                 `protobuf:"bytes,2,opt,name=gateway,proto3" json:"gateway,omitempty"`    // node#incarnation
 	Endpoint      uint32                 `protobuf:"varint,3,opt,name=endpoint,proto3" json:"endpoint,omitempty"` // number of the endpoint on its gateway
 	Have          uint64                 `protobuf:"fixed64,4,opt,name=have,proto3" json:"have,omitempty"`
+	Newest        uint64                 `protobuf:"fixed64,5,opt,name=newest,proto3" json:"newest,omitempty"` // that any endpoint of the gateway has
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -585,6 +626,13 @@ func (x *Register) GetEndpoint() uint32 {
 func (x *Register) GetHave() uint64 {
 	if x != nil {
 		return x.Have
+	}
+	return 0
+}
+
+func (x *Register) GetNewest() uint64 {
+	if x != nil {
+		return x.Newest
 	}
 	return 0
 }
@@ -876,10 +924,10 @@ type Notify struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Publisher     *User                  `protobuf:"bytes,1,opt,name=publisher,proto3" json:"publisher,omitempty"`
 	Version       uint64                 `protobuf:"fixed64,2,opt,name=version,proto3" json:"version,omitempty"`
-	State         *State                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	State         []byte                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"` // an encoded State, rendered once for all gateways
 	Endpoints     []uint32               `protobuf:"varint,4,rep,packed,name=endpoints,proto3" json:"endpoints,omitempty"`
-	View          uint32                 `protobuf:"varint,5,opt,name=view,proto3" json:"view,omitempty"`
 	Received      int64                  `protobuf:"varint,6,opt,name=received,proto3" json:"received,omitempty"` // unix ns when the publish that caused it came in, 0 if by time
+	Released      bool                   `protobuf:"varint,7,opt,name=released,proto3" json:"released,omitempty"` // no state: the owner's list of endpoints is gone, register again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -928,7 +976,7 @@ func (x *Notify) GetVersion() uint64 {
 	return 0
 }
 
-func (x *Notify) GetState() *State {
+func (x *Notify) GetState() []byte {
 	if x != nil {
 		return x.State
 	}
@@ -942,13 +990,6 @@ func (x *Notify) GetEndpoints() []uint32 {
 	return nil
 }
 
-func (x *Notify) GetView() uint32 {
-	if x != nil {
-		return x.View
-	}
-	return 0
-}
-
 func (x *Notify) GetReceived() int64 {
 	if x != nil {
 		return x.Received
@@ -956,15 +997,27 @@ func (x *Notify) GetReceived() int64 {
 	return 0
 }
 
-// Routed carries one message to a virtual actor, or an answer back.
+func (x *Notify) GetReleased() bool {
+	if x != nil {
+		return x.Released
+	}
+	return false
+}
+
+// Routed carries one message to a virtual actor or to a node itself, or an
+// answer back.
 type Routed struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Actor         string                 `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"` // "user/<tenant>/<mri>", "tenant/<tenant>", or "" for an answer
+	Actor         string                 `protobuf:"bytes,1,opt,name=actor,proto3" json:"actor,omitempty"` // "user/<tenant>/<mri>", "tenant/<tenant>", "node", or "" for an answer
 	Shard         uint32                 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
 	Type          string                 `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"` // full protobuf name
 	Body          []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
-	ReplyNode     string                 `protobuf:"bytes,5,opt,name=reply_node,json=replyNode,proto3" json:"reply_node,omitempty"` // id@address of the node that asked
+	ReplyNode     string                 `protobuf:"bytes,5,opt,name=reply_node,json=replyNode,proto3" json:"reply_node,omitempty"` // id of the node that asked
 	ReplyId       uint64                 `protobuf:"varint,6,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
+	Hops          uint32                 `protobuf:"varint,7,opt,name=hops,proto3" json:"hops,omitempty"`                    // how often it was sent on or sent again
+	Handoff       bool                   `protobuf:"varint,8,opt,name=handoff,proto3" json:"handoff,omitempty"`              // from the owner before: taken although the shard is still being handed over
+	Owner         string                 `protobuf:"bytes,9,opt,name=owner,proto3" json:"owner,omitempty"`                   // in returned: the owner by the receiver's table
+	LeftMs        uint32                 `protobuf:"varint,10,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"` // until the one who asked gives up, from the moment of sending; 0: no answer is wanted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1041,14 +1094,50 @@ func (x *Routed) GetReplyId() uint64 {
 	return 0
 }
 
-// Envelope is the only thing that crosses between nodes.
+func (x *Routed) GetHops() uint32 {
+	if x != nil {
+		return x.Hops
+	}
+	return 0
+}
+
+func (x *Routed) GetHandoff() bool {
+	if x != nil {
+		return x.Handoff
+	}
+	return false
+}
+
+func (x *Routed) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Routed) GetLeftMs() uint32 {
+	if x != nil {
+		return x.LeftMs
+	}
+	return 0
+}
+
+// Envelope is what crosses between nodes.
 type Envelope struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Protocol      uint32                 `protobuf:"varint,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
-	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
-	Epoch         uint64                 `protobuf:"fixed64,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`     // the sending member
+	Epoch         uint64                 `protobuf:"fixed64,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // of the sender's shard table
 	Routed        []*Routed              `protobuf:"bytes,4,rep,name=routed,proto3" json:"routed,omitempty"`
 	Notifies      []*Notify              `protobuf:"bytes,5,rep,name=notifies,proto3" json:"notifies,omitempty"`
+	Cluster       string                 `protobuf:"bytes,6,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	Incarnation   uint64                 `protobuf:"varint,7,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // of the sending process
+	Seq           uint64                 `protobuf:"varint,8,opt,name=seq,proto3" json:"seq,omitempty"`                 // of this envelope between the two, from 1 in every stream
+	Ack           uint64                 `protobuf:"varint,9,opt,name=ack,proto3" json:"ack,omitempty"`                 // the newest of the other direction that was handled
+	Returned      []*Routed              `protobuf:"bytes,10,rep,name=returned,proto3" json:"returned,omitempty"`       // not taken: the receiver sends them elsewhere
+	Table         uint64                 `protobuf:"fixed64,11,opt,name=table,proto3" json:"table,omitempty"`           // hash of the sender's shard table
+	Stream        uint64                 `protobuf:"varint,12,opt,name=stream,proto3" json:"stream,omitempty"`          // rises when the sender starts over after a loss
+	AckStream     uint64                 `protobuf:"varint,13,opt,name=ack_stream,json=ackStream,proto3" json:"ack_stream,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1118,6 +1207,1014 @@ func (x *Envelope) GetNotifies() []*Notify {
 	return nil
 }
 
+func (x *Envelope) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *Envelope) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *Envelope) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Envelope) GetAck() uint64 {
+	if x != nil {
+		return x.Ack
+	}
+	return 0
+}
+
+func (x *Envelope) GetReturned() []*Routed {
+	if x != nil {
+		return x.Returned
+	}
+	return nil
+}
+
+func (x *Envelope) GetTable() uint64 {
+	if x != nil {
+		return x.Table
+	}
+	return 0
+}
+
+func (x *Envelope) GetStream() uint64 {
+	if x != nil {
+		return x.Stream
+	}
+	return 0
+}
+
+func (x *Envelope) GetAckStream() uint64 {
+	if x != nil {
+		return x.AckStream
+	}
+	return 0
+}
+
+// Frame is the one message type on the wire between nodes: an encoded Envelope.
+type Frame struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Envelope      []byte                 `protobuf:"bytes,1,opt,name=envelope,proto3" json:"envelope,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Frame) Reset() {
+	*x = Frame{}
+	mi := &file_node_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Frame) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Frame) ProtoMessage() {}
+
+func (x *Frame) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Frame.ProtoReflect.Descriptor instead.
+func (*Frame) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Frame) GetEnvelope() []byte {
+	if x != nil {
+		return x.Envelope
+	}
+	return nil
+}
+
+// HandoffBegin asks the new owner of a shard to keep its messages until
+// HandoffEnd: the old owner hands over what it has.
+type HandoffBegin struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Epoch         uint64                 `protobuf:"fixed64,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffBegin) Reset() {
+	*x = HandoffBegin{}
+	mi := &file_node_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffBegin) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffBegin) ProtoMessage() {}
+
+func (x *HandoffBegin) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffBegin.ProtoReflect.Descriptor instead.
+func (*HandoffBegin) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *HandoffBegin) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *HandoffBegin) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+type HandoffEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shard         uint32                 `protobuf:"varint,1,opt,name=shard,proto3" json:"shard,omitempty"`
+	Epoch         uint64                 `protobuf:"fixed64,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffEnd) Reset() {
+	*x = HandoffEnd{}
+	mi := &file_node_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffEnd) ProtoMessage() {}
+
+func (x *HandoffEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffEnd.ProtoReflect.Descriptor instead.
+func (*HandoffEnd) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *HandoffEnd) GetShard() uint32 {
+	if x != nil {
+		return x.Shard
+	}
+	return 0
+}
+
+func (x *HandoffEnd) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+// Holdings tells the owner of shards which of them the sender still has
+// something of: it need not wait for the others.
+type Holdings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shards        []byte                 `protobuf:"bytes,1,opt,name=shards,proto3" json:"shards,omitempty"` // bitmap of 4,096
+	Table         uint64                 `protobuf:"fixed64,2,opt,name=table,proto3" json:"table,omitempty"` // hash of the sender's shard table
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Holdings) Reset() {
+	*x = Holdings{}
+	mi := &file_node_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Holdings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Holdings) ProtoMessage() {}
+
+func (x *Holdings) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Holdings.ProtoReflect.Descriptor instead.
+func (*Holdings) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Holdings) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+func (x *Holdings) GetTable() uint64 {
+	if x != nil {
+		return x.Table
+	}
+	return 0
+}
+
+// Serving tells everybody that a node serves shards that nobody handed over to
+// it: their watchers register again.
+type Serving struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shards        []byte                 `protobuf:"bytes,1,opt,name=shards,proto3" json:"shards,omitempty"` // bitmap of 4,096
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Serving) Reset() {
+	*x = Serving{}
+	mi := &file_node_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Serving) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Serving) ProtoMessage() {}
+
+func (x *Serving) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Serving.ProtoReflect.Descriptor instead.
+func (*Serving) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Serving) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+// HandoffState is the answer to HandoffBegin, HandoffEnd and Holdings.
+type HandoffState struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	State         uint32                 `protobuf:"varint,1,opt,name=state,proto3" json:"state,omitempty"` // 0: not the owner by its table, 1: takes it, 2: already serves it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandoffState) Reset() {
+	*x = HandoffState{}
+	mi := &file_node_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandoffState) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandoffState) ProtoMessage() {}
+
+func (x *HandoffState) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandoffState.ProtoReflect.Descriptor instead.
+func (*HandoffState) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *HandoffState) GetState() uint32 {
+	if x != nil {
+		return x.State
+	}
+	return 0
+}
+
+// Adopt hands one user to the new owner of its shard, which merges.
+type Adopt struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Elements      []*Element             `protobuf:"bytes,1,rep,name=elements,proto3" json:"elements,omitempty"` // all of the record and the watch lists
+	State         *State                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	Version       uint64                 `protobuf:"fixed64,3,opt,name=version,proto3" json:"version,omitempty"`
+	Told          uint64                 `protobuf:"fixed64,4,opt,name=told,proto3" json:"told,omitempty"` // the newest version that watchers were told and that is not stored
+	Hosts         []*Host                `protobuf:"bytes,5,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Active        bool                   `protobuf:"varint,6,opt,name=active,proto3" json:"active,omitempty"` // the old owner had an activation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Adopt) Reset() {
+	*x = Adopt{}
+	mi := &file_node_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Adopt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Adopt) ProtoMessage() {}
+
+func (x *Adopt) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Adopt.ProtoReflect.Descriptor instead.
+func (*Adopt) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Adopt) GetElements() []*Element {
+	if x != nil {
+		return x.Elements
+	}
+	return nil
+}
+
+func (x *Adopt) GetState() *State {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *Adopt) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Adopt) GetTold() uint64 {
+	if x != nil {
+		return x.Told
+	}
+	return 0
+}
+
+func (x *Adopt) GetHosts() []*Host {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *Adopt) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+// Host is the gateway that holds a device's connection.
+type Host struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Endpoint      string                 `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Gateway       string                 `protobuf:"bytes,2,opt,name=gateway,proto3" json:"gateway,omitempty"`      // node#incarnation
+	Published     uint64                 `protobuf:"varint,3,opt,name=published,proto3" json:"published,omitempty"` // id of the newest publish that was applied
+	Attached      int64                  `protobuf:"varint,4,opt,name=attached,proto3" json:"attached,omitempty"`   // unix ms
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Host) Reset() {
+	*x = Host{}
+	mi := &file_node_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Host) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Host) ProtoMessage() {}
+
+func (x *Host) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Host.ProtoReflect.Descriptor instead.
+func (*Host) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Host) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *Host) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *Host) GetPublished() uint64 {
+	if x != nil {
+		return x.Published
+	}
+	return 0
+}
+
+func (x *Host) GetAttached() int64 {
+	if x != nil {
+		return x.Attached
+	}
+	return 0
+}
+
+type Adopted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Error         *Status                `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Adopted) Reset() {
+	*x = Adopted{}
+	mi := &file_node_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Adopted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Adopted) ProtoMessage() {}
+
+func (x *Adopted) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Adopted.ProtoReflect.Descriptor instead.
+func (*Adopted) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Adopted) GetError() *Status {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+// InterestDigest is what a gateway believes about its registrations with one
+// owner: a sum per shard.
+type InterestDigest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"`    // node#incarnation
+	Shards        []byte                 `protobuf:"bytes,2,opt,name=shards,proto3" json:"shards,omitempty"`      // bitmap of 4,096
+	Sums          []uint64               `protobuf:"fixed64,3,rep,packed,name=sums,proto3" json:"sums,omitempty"` // of the shards in the bitmap, in order
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InterestDigest) Reset() {
+	*x = InterestDigest{}
+	mi := &file_node_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InterestDigest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InterestDigest) ProtoMessage() {}
+
+func (x *InterestDigest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InterestDigest.ProtoReflect.Descriptor instead.
+func (*InterestDigest) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *InterestDigest) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *InterestDigest) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+func (x *InterestDigest) GetSums() []uint64 {
+	if x != nil {
+		return x.Sums
+	}
+	return nil
+}
+
+// InterestDiff lists the shards for which the owner believes something else.
+type InterestDiff struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Shards        []byte                 `protobuf:"bytes,1,opt,name=shards,proto3" json:"shards,omitempty"` // bitmap of 4,096
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InterestDiff) Reset() {
+	*x = InterestDiff{}
+	mi := &file_node_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InterestDiff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InterestDiff) ProtoMessage() {}
+
+func (x *InterestDiff) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InterestDiff.ProtoReflect.Descriptor instead.
+func (*InterestDiff) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *InterestDiff) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+// InterestReset makes an owner forget what a gateway has registered in some
+// shards. The registrations that hold follow.
+type InterestReset struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gateway       string                 `protobuf:"bytes,1,opt,name=gateway,proto3" json:"gateway,omitempty"` // node#incarnation
+	Shards        []byte                 `protobuf:"bytes,2,opt,name=shards,proto3" json:"shards,omitempty"`   // bitmap of 4,096
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InterestReset) Reset() {
+	*x = InterestReset{}
+	mi := &file_node_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InterestReset) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InterestReset) ProtoMessage() {}
+
+func (x *InterestReset) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InterestReset.ProtoReflect.Descriptor instead.
+func (*InterestReset) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *InterestReset) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *InterestReset) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+// PolicyDigest sums up the policies that a node knows. The answer is Policies.
+type PolicyDigest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sum           uint64                 `protobuf:"fixed64,1,opt,name=sum,proto3" json:"sum,omitempty"`
+	After         []byte                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"` // the tenant after which to go on
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyDigest) Reset() {
+	*x = PolicyDigest{}
+	mi := &file_node_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyDigest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyDigest) ProtoMessage() {}
+
+func (x *PolicyDigest) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyDigest.ProtoReflect.Descriptor instead.
+func (*PolicyDigest) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PolicyDigest) GetSum() uint64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
+func (x *PolicyDigest) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// Policies are what a node may not know, by rising tenant: none if the sums are
+// the same.
+type Policies struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Policies      []*Policy              `protobuf:"bytes,1,rep,name=policies,proto3" json:"policies,omitempty"`
+	More          bool                   `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"` // ask again after the last tenant
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Policies) Reset() {
+	*x = Policies{}
+	mi := &file_node_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Policies) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Policies) ProtoMessage() {}
+
+func (x *Policies) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Policies.ProtoReflect.Descriptor instead.
+func (*Policies) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *Policies) GetPolicies() []*Policy {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+func (x *Policies) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// EndpointWatch changes what an endpoint of another gateway watches.
+type EndpointWatch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Endpoint      string                 `protobuf:"bytes,2,opt,name=endpoint,proto3" json:"endpoint,omitempty"` // of its Trouter URL
+	Add           []*User                `protobuf:"bytes,3,rep,name=add,proto3" json:"add,omitempty"`
+	Remove        []*User                `protobuf:"bytes,4,rep,name=remove,proto3" json:"remove,omitempty"`
+	Replace       bool                   `protobuf:"varint,5,opt,name=replace,proto3" json:"replace,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointWatch) Reset() {
+	*x = EndpointWatch{}
+	mi := &file_node_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointWatch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointWatch) ProtoMessage() {}
+
+func (x *EndpointWatch) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointWatch.ProtoReflect.Descriptor instead.
+func (*EndpointWatch) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *EndpointWatch) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *EndpointWatch) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *EndpointWatch) GetAdd() []*User {
+	if x != nil {
+		return x.Add
+	}
+	return nil
+}
+
+func (x *EndpointWatch) GetRemove() []*User {
+	if x != nil {
+		return x.Remove
+	}
+	return nil
+}
+
+func (x *EndpointWatch) GetReplace() bool {
+	if x != nil {
+		return x.Replace
+	}
+	return false
+}
+
+type EndpointWatched struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Error         *Status                `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
+	Watching      uint32                 `protobuf:"varint,2,opt,name=watching,proto3" json:"watching,omitempty"`
+	Refused       []string               `protobuf:"bytes,3,rep,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndpointWatched) Reset() {
+	*x = EndpointWatched{}
+	mi := &file_node_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndpointWatched) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndpointWatched) ProtoMessage() {}
+
+func (x *EndpointWatched) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndpointWatched.ProtoReflect.Descriptor instead.
+func (*EndpointWatched) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *EndpointWatched) GetError() *Status {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+func (x *EndpointWatched) GetWatching() uint32 {
+	if x != nil {
+		return x.Watching
+	}
+	return 0
+}
+
+func (x *EndpointWatched) GetRefused() []string {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+// Superseded tells a gateway that an endpoint has connected elsewhere.
+type Superseded struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	User          *User                  `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	Endpoint      string                 `protobuf:"bytes,2,opt,name=endpoint,proto3" json:"endpoint,omitempty"` // the client's id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Superseded) Reset() {
+	*x = Superseded{}
+	mi := &file_node_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Superseded) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Superseded) ProtoMessage() {}
+
+func (x *Superseded) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
+func (*Superseded) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Superseded) GetUser() *User {
+	if x != nil {
+		return x.User
+	}
+	return nil
+}
+
+func (x *Superseded) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
 var File_node_proto protoreflect.FileDescriptor
 
 const file_node_proto_rawDesc = "" +
@@ -1132,11 +2229,13 @@ const file_node_proto_rawDesc = "" +
 	"\x02op\x18\x01 \x01(\rR\x02op\x12.\n" +
 	"\aelement\x18\x02 \x01(\v2\x14.rollcall.v1.ElementR\aelement\x12\x1d\n" +
 	"\n" +
-	"must_exist\x18\x03 \x01(\bR\tmustExist\"r\n" +
+	"must_exist\x18\x03 \x01(\bR\tmustExist\"\x9c\x01\n" +
 	"\aPublish\x123\n" +
 	"\tmutations\x18\x01 \x03(\v2\x15.rollcall.v1.MutationR\tmutations\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x1a\n" +
-	"\breceived\x18\x03 \x01(\x03R\breceived\"z\n" +
+	"\breceived\x18\x03 \x01(\x03R\breceived\x12\x0e\n" +
+	"\x02id\x18\x04 \x01(\x04R\x02id\x12\x18\n" +
+	"\agateway\x18\x05 \x01(\tR\agateway\"z\n" +
 	"\tPublished\x12)\n" +
 	"\x05error\x18\x01 \x01(\v2\x13.rollcall.v1.StatusR\x05error\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x06R\aversion\x12(\n" +
@@ -1147,23 +2246,27 @@ const file_node_proto_rawDesc = "" +
 	"\x05error\x18\x01 \x01(\v2\x13.rollcall.v1.StatusR\x05error\x12%\n" +
 	"\x04user\x18\x02 \x01(\v2\x11.rollcall.v1.UserR\x04user\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x06R\aversion\x12(\n" +
-	"\x05state\x18\x04 \x01(\v2\x12.rollcall.v1.StateR\x05state\"\xa3\x01\n" +
+	"\x05state\x18\x04 \x01(\v2\x12.rollcall.v1.StateR\x05state\"\xd9\x01\n" +
 	"\tSubscribe\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12#\n" +
 	"\x03add\x18\x02 \x03(\v2\x11.rollcall.v1.UserR\x03add\x12)\n" +
 	"\x06remove\x18\x03 \x03(\v2\x11.rollcall.v1.UserR\x06remove\x12\x18\n" +
 	"\areplace\x18\x04 \x01(\bR\areplace\x12\x10\n" +
-	"\x03end\x18\x05 \x01(\bR\x03end\"\x91\x01\n" +
+	"\x03end\x18\x05 \x01(\bR\x03end\x12\x18\n" +
+	"\agateway\x18\x06 \x01(\tR\agateway\x12\x1a\n" +
+	"\battached\x18\a \x01(\x03R\battached\"\xab\x01\n" +
 	"\n" +
 	"Subscribed\x12)\n" +
 	"\x05error\x18\x01 \x01(\v2\x13.rollcall.v1.StatusR\x05error\x12+\n" +
 	"\atargets\x18\x02 \x03(\v2\x11.rollcall.v1.UserR\atargets\x12+\n" +
-	"\arefused\x18\x03 \x03(\v2\x11.rollcall.v1.UserR\arefused\"\x7f\n" +
+	"\arefused\x18\x03 \x03(\v2\x11.rollcall.v1.UserR\arefused\x12\x18\n" +
+	"\asession\x18\x04 \x01(\bR\asession\"\x97\x01\n" +
 	"\bRegister\x12)\n" +
 	"\x06viewer\x18\x01 \x01(\v2\x11.rollcall.v1.UserR\x06viewer\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1a\n" +
 	"\bendpoint\x18\x03 \x01(\rR\bendpoint\x12\x12\n" +
-	"\x04have\x18\x04 \x01(\x06R\x04have\"B\n" +
+	"\x04have\x18\x04 \x01(\x06R\x04have\x12\x16\n" +
+	"\x06newest\x18\x05 \x01(\x06R\x06newest\"B\n" +
 	"\n" +
 	"Unregister\x12\x18\n" +
 	"\agateway\x18\x01 \x01(\tR\agateway\x12\x1a\n" +
@@ -1179,14 +2282,14 @@ const file_node_proto_rawDesc = "" +
 	"\x06policy\x18\x01 \x01(\v2\x13.rollcall.v1.PolicyR\x06policy\"c\n" +
 	"\tPolicySet\x12)\n" +
 	"\x05error\x18\x01 \x01(\v2\x13.rollcall.v1.StatusR\x05error\x12+\n" +
-	"\x06policy\x18\x02 \x01(\v2\x13.rollcall.v1.PolicyR\x06policy\"\xcf\x01\n" +
+	"\x06policy\x18\x02 \x01(\v2\x13.rollcall.v1.PolicyR\x06policy\"\xc3\x01\n" +
 	"\x06Notify\x12/\n" +
 	"\tpublisher\x18\x01 \x01(\v2\x11.rollcall.v1.UserR\tpublisher\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x06R\aversion\x12(\n" +
-	"\x05state\x18\x03 \x01(\v2\x12.rollcall.v1.StateR\x05state\x12 \n" +
-	"\tendpoints\x18\x04 \x03(\rB\x02\x10\x01R\tendpoints\x12\x12\n" +
-	"\x04view\x18\x05 \x01(\rR\x04view\x12\x1a\n" +
-	"\breceived\x18\x06 \x01(\x03R\breceived\"\x96\x01\n" +
+	"\aversion\x18\x02 \x01(\x06R\aversion\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\fR\x05state\x12 \n" +
+	"\tendpoints\x18\x04 \x03(\rB\x02\x10\x01R\tendpoints\x12\x1a\n" +
+	"\breceived\x18\x06 \x01(\x03R\breceived\x12\x1a\n" +
+	"\breleased\x18\a \x01(\bR\breleased\"\xf3\x01\n" +
 	"\x06Routed\x12\x14\n" +
 	"\x05actor\x18\x01 \x01(\tR\x05actor\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\rR\x05shard\x12\x12\n" +
@@ -1194,13 +2297,87 @@ const file_node_proto_rawDesc = "" +
 	"\x04body\x18\x04 \x01(\fR\x04body\x12\x1d\n" +
 	"\n" +
 	"reply_node\x18\x05 \x01(\tR\treplyNode\x12\x19\n" +
-	"\breply_id\x18\x06 \x01(\x04R\areplyId\"\xae\x01\n" +
+	"\breply_id\x18\x06 \x01(\x04R\areplyId\x12\x12\n" +
+	"\x04hops\x18\a \x01(\rR\x04hops\x12\x18\n" +
+	"\ahandoff\x18\b \x01(\bR\ahandoff\x12\x14\n" +
+	"\x05owner\x18\t \x01(\tR\x05owner\x12\x17\n" +
+	"\aleft_ms\x18\n" +
+	" \x01(\rR\x06leftMs\"\x8c\x03\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x06R\x05epoch\x12+\n" +
 	"\x06routed\x18\x04 \x03(\v2\x13.rollcall.v1.RoutedR\x06routed\x12/\n" +
-	"\bnotifies\x18\x05 \x03(\v2\x13.rollcall.v1.NotifyR\bnotifiesB\x13Z\x11rollcall/messagesb\x06proto3"
+	"\bnotifies\x18\x05 \x03(\v2\x13.rollcall.v1.NotifyR\bnotifies\x12\x18\n" +
+	"\acluster\x18\x06 \x01(\tR\acluster\x12 \n" +
+	"\vincarnation\x18\a \x01(\x04R\vincarnation\x12\x10\n" +
+	"\x03seq\x18\b \x01(\x04R\x03seq\x12\x10\n" +
+	"\x03ack\x18\t \x01(\x04R\x03ack\x12/\n" +
+	"\breturned\x18\n" +
+	" \x03(\v2\x13.rollcall.v1.RoutedR\breturned\x12\x14\n" +
+	"\x05table\x18\v \x01(\x06R\x05table\x12\x16\n" +
+	"\x06stream\x18\f \x01(\x04R\x06stream\x12\x1d\n" +
+	"\n" +
+	"ack_stream\x18\r \x01(\x04R\tackStream\"#\n" +
+	"\x05Frame\x12\x1a\n" +
+	"\benvelope\x18\x01 \x01(\fR\benvelope\":\n" +
+	"\fHandoffBegin\x12\x14\n" +
+	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\"8\n" +
+	"\n" +
+	"HandoffEnd\x12\x14\n" +
+	"\x05shard\x18\x01 \x01(\rR\x05shard\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x06R\x05epoch\"8\n" +
+	"\bHoldings\x12\x16\n" +
+	"\x06shards\x18\x01 \x01(\fR\x06shards\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\x06R\x05table\"!\n" +
+	"\aServing\x12\x16\n" +
+	"\x06shards\x18\x01 \x01(\fR\x06shards\"$\n" +
+	"\fHandoffState\x12\x14\n" +
+	"\x05state\x18\x01 \x01(\rR\x05state\"\xd2\x01\n" +
+	"\x05Adopt\x120\n" +
+	"\belements\x18\x01 \x03(\v2\x14.rollcall.v1.ElementR\belements\x12(\n" +
+	"\x05state\x18\x02 \x01(\v2\x12.rollcall.v1.StateR\x05state\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x06R\aversion\x12\x12\n" +
+	"\x04told\x18\x04 \x01(\x06R\x04told\x12'\n" +
+	"\x05hosts\x18\x05 \x03(\v2\x11.rollcall.v1.HostR\x05hosts\x12\x16\n" +
+	"\x06active\x18\x06 \x01(\bR\x06active\"v\n" +
+	"\x04Host\x12\x1a\n" +
+	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x18\n" +
+	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1c\n" +
+	"\tpublished\x18\x03 \x01(\x04R\tpublished\x12\x1a\n" +
+	"\battached\x18\x04 \x01(\x03R\battached\"4\n" +
+	"\aAdopted\x12)\n" +
+	"\x05error\x18\x01 \x01(\v2\x13.rollcall.v1.StatusR\x05error\"Z\n" +
+	"\x0eInterestDigest\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12\x16\n" +
+	"\x06shards\x18\x02 \x01(\fR\x06shards\x12\x16\n" +
+	"\x04sums\x18\x03 \x03(\x06B\x02\x10\x01R\x04sums\"&\n" +
+	"\fInterestDiff\x12\x16\n" +
+	"\x06shards\x18\x01 \x01(\fR\x06shards\"A\n" +
+	"\rInterestReset\x12\x18\n" +
+	"\agateway\x18\x01 \x01(\tR\agateway\x12\x16\n" +
+	"\x06shards\x18\x02 \x01(\fR\x06shards\"6\n" +
+	"\fPolicyDigest\x12\x10\n" +
+	"\x03sum\x18\x01 \x01(\x06R\x03sum\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\fR\x05after\"O\n" +
+	"\bPolicies\x12/\n" +
+	"\bpolicies\x18\x01 \x03(\v2\x13.rollcall.v1.PolicyR\bpolicies\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xbc\x01\n" +
+	"\rEndpointWatch\x12%\n" +
+	"\x04user\x18\x01 \x01(\v2\x11.rollcall.v1.UserR\x04user\x12\x1a\n" +
+	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12#\n" +
+	"\x03add\x18\x03 \x03(\v2\x11.rollcall.v1.UserR\x03add\x12)\n" +
+	"\x06remove\x18\x04 \x03(\v2\x11.rollcall.v1.UserR\x06remove\x12\x18\n" +
+	"\areplace\x18\x05 \x01(\bR\areplace\"r\n" +
+	"\x0fEndpointWatched\x12)\n" +
+	"\x05error\x18\x01 \x01(\v2\x13.rollcall.v1.StatusR\x05error\x12\x1a\n" +
+	"\bwatching\x18\x02 \x01(\rR\bwatching\x12\x18\n" +
+	"\arefused\x18\x03 \x03(\tR\arefused\"O\n" +
+	"\n" +
+	"Superseded\x12%\n" +
+	"\x04user\x18\x01 \x01(\v2\x11.rollcall.v1.UserR\x04user\x12\x1a\n" +
+	"\bendpoint\x18\x02 \x01(\tR\bendpointB\x13Z\x11rollcall/messagesb\x06proto3"
 
 var (
 	file_node_proto_rawDescOnce sync.Once
@@ -1214,60 +2391,87 @@ func file_node_proto_rawDescGZIP() []byte {
 	return file_node_proto_rawDescData
 }
 
-var file_node_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_node_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_node_proto_goTypes = []any{
-	(*Status)(nil),     // 0: rollcall.v1.Status
-	(*Mutation)(nil),   // 1: rollcall.v1.Mutation
-	(*Publish)(nil),    // 2: rollcall.v1.Publish
-	(*Published)(nil),  // 3: rollcall.v1.Published
-	(*Read)(nil),       // 4: rollcall.v1.Read
-	(*Presence)(nil),   // 5: rollcall.v1.Presence
-	(*Subscribe)(nil),  // 6: rollcall.v1.Subscribe
-	(*Subscribed)(nil), // 7: rollcall.v1.Subscribed
-	(*Register)(nil),   // 8: rollcall.v1.Register
-	(*Unregister)(nil), // 9: rollcall.v1.Unregister
-	(*Recheck)(nil),    // 10: rollcall.v1.Recheck
-	(*ListBlocks)(nil), // 11: rollcall.v1.ListBlocks
-	(*Blocks)(nil),     // 12: rollcall.v1.Blocks
-	(*SetPolicy)(nil),  // 13: rollcall.v1.SetPolicy
-	(*PolicySet)(nil),  // 14: rollcall.v1.PolicySet
-	(*Notify)(nil),     // 15: rollcall.v1.Notify
-	(*Routed)(nil),     // 16: rollcall.v1.Routed
-	(*Envelope)(nil),   // 17: rollcall.v1.Envelope
-	(*Element)(nil),    // 18: rollcall.v1.Element
-	(*State)(nil),      // 19: rollcall.v1.State
-	(*User)(nil),       // 20: rollcall.v1.User
-	(*Policy)(nil),     // 21: rollcall.v1.Policy
+	(*Status)(nil),          // 0: rollcall.v1.Status
+	(*Mutation)(nil),        // 1: rollcall.v1.Mutation
+	(*Publish)(nil),         // 2: rollcall.v1.Publish
+	(*Published)(nil),       // 3: rollcall.v1.Published
+	(*Read)(nil),            // 4: rollcall.v1.Read
+	(*Presence)(nil),        // 5: rollcall.v1.Presence
+	(*Subscribe)(nil),       // 6: rollcall.v1.Subscribe
+	(*Subscribed)(nil),      // 7: rollcall.v1.Subscribed
+	(*Register)(nil),        // 8: rollcall.v1.Register
+	(*Unregister)(nil),      // 9: rollcall.v1.Unregister
+	(*Recheck)(nil),         // 10: rollcall.v1.Recheck
+	(*ListBlocks)(nil),      // 11: rollcall.v1.ListBlocks
+	(*Blocks)(nil),          // 12: rollcall.v1.Blocks
+	(*SetPolicy)(nil),       // 13: rollcall.v1.SetPolicy
+	(*PolicySet)(nil),       // 14: rollcall.v1.PolicySet
+	(*Notify)(nil),          // 15: rollcall.v1.Notify
+	(*Routed)(nil),          // 16: rollcall.v1.Routed
+	(*Envelope)(nil),        // 17: rollcall.v1.Envelope
+	(*Frame)(nil),           // 18: rollcall.v1.Frame
+	(*HandoffBegin)(nil),    // 19: rollcall.v1.HandoffBegin
+	(*HandoffEnd)(nil),      // 20: rollcall.v1.HandoffEnd
+	(*Holdings)(nil),        // 21: rollcall.v1.Holdings
+	(*Serving)(nil),         // 22: rollcall.v1.Serving
+	(*HandoffState)(nil),    // 23: rollcall.v1.HandoffState
+	(*Adopt)(nil),           // 24: rollcall.v1.Adopt
+	(*Host)(nil),            // 25: rollcall.v1.Host
+	(*Adopted)(nil),         // 26: rollcall.v1.Adopted
+	(*InterestDigest)(nil),  // 27: rollcall.v1.InterestDigest
+	(*InterestDiff)(nil),    // 28: rollcall.v1.InterestDiff
+	(*InterestReset)(nil),   // 29: rollcall.v1.InterestReset
+	(*PolicyDigest)(nil),    // 30: rollcall.v1.PolicyDigest
+	(*Policies)(nil),        // 31: rollcall.v1.Policies
+	(*EndpointWatch)(nil),   // 32: rollcall.v1.EndpointWatch
+	(*EndpointWatched)(nil), // 33: rollcall.v1.EndpointWatched
+	(*Superseded)(nil),      // 34: rollcall.v1.Superseded
+	(*Element)(nil),         // 35: rollcall.v1.Element
+	(*State)(nil),           // 36: rollcall.v1.State
+	(*User)(nil),            // 37: rollcall.v1.User
+	(*Policy)(nil),          // 38: rollcall.v1.Policy
 }
 var file_node_proto_depIdxs = []int32{
-	18, // 0: rollcall.v1.Mutation.element:type_name -> rollcall.v1.Element
+	35, // 0: rollcall.v1.Mutation.element:type_name -> rollcall.v1.Element
 	1,  // 1: rollcall.v1.Publish.mutations:type_name -> rollcall.v1.Mutation
 	0,  // 2: rollcall.v1.Published.error:type_name -> rollcall.v1.Status
-	19, // 3: rollcall.v1.Published.state:type_name -> rollcall.v1.State
-	20, // 4: rollcall.v1.Read.viewer:type_name -> rollcall.v1.User
+	36, // 3: rollcall.v1.Published.state:type_name -> rollcall.v1.State
+	37, // 4: rollcall.v1.Read.viewer:type_name -> rollcall.v1.User
 	0,  // 5: rollcall.v1.Presence.error:type_name -> rollcall.v1.Status
-	20, // 6: rollcall.v1.Presence.user:type_name -> rollcall.v1.User
-	19, // 7: rollcall.v1.Presence.state:type_name -> rollcall.v1.State
-	20, // 8: rollcall.v1.Subscribe.add:type_name -> rollcall.v1.User
-	20, // 9: rollcall.v1.Subscribe.remove:type_name -> rollcall.v1.User
+	37, // 6: rollcall.v1.Presence.user:type_name -> rollcall.v1.User
+	36, // 7: rollcall.v1.Presence.state:type_name -> rollcall.v1.State
+	37, // 8: rollcall.v1.Subscribe.add:type_name -> rollcall.v1.User
+	37, // 9: rollcall.v1.Subscribe.remove:type_name -> rollcall.v1.User
 	0,  // 10: rollcall.v1.Subscribed.error:type_name -> rollcall.v1.Status
-	20, // 11: rollcall.v1.Subscribed.targets:type_name -> rollcall.v1.User
-	20, // 12: rollcall.v1.Subscribed.refused:type_name -> rollcall.v1.User
-	20, // 13: rollcall.v1.Register.viewer:type_name -> rollcall.v1.User
+	37, // 11: rollcall.v1.Subscribed.targets:type_name -> rollcall.v1.User
+	37, // 12: rollcall.v1.Subscribed.refused:type_name -> rollcall.v1.User
+	37, // 13: rollcall.v1.Register.viewer:type_name -> rollcall.v1.User
 	0,  // 14: rollcall.v1.Blocks.error:type_name -> rollcall.v1.Status
-	20, // 15: rollcall.v1.Blocks.users:type_name -> rollcall.v1.User
-	21, // 16: rollcall.v1.SetPolicy.policy:type_name -> rollcall.v1.Policy
+	37, // 15: rollcall.v1.Blocks.users:type_name -> rollcall.v1.User
+	38, // 16: rollcall.v1.SetPolicy.policy:type_name -> rollcall.v1.Policy
 	0,  // 17: rollcall.v1.PolicySet.error:type_name -> rollcall.v1.Status
-	21, // 18: rollcall.v1.PolicySet.policy:type_name -> rollcall.v1.Policy
-	20, // 19: rollcall.v1.Notify.publisher:type_name -> rollcall.v1.User
-	19, // 20: rollcall.v1.Notify.state:type_name -> rollcall.v1.State
-	16, // 21: rollcall.v1.Envelope.routed:type_name -> rollcall.v1.Routed
-	15, // 22: rollcall.v1.Envelope.notifies:type_name -> rollcall.v1.Notify
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	38, // 18: rollcall.v1.PolicySet.policy:type_name -> rollcall.v1.Policy
+	37, // 19: rollcall.v1.Notify.publisher:type_name -> rollcall.v1.User
+	16, // 20: rollcall.v1.Envelope.routed:type_name -> rollcall.v1.Routed
+	15, // 21: rollcall.v1.Envelope.notifies:type_name -> rollcall.v1.Notify
+	16, // 22: rollcall.v1.Envelope.returned:type_name -> rollcall.v1.Routed
+	35, // 23: rollcall.v1.Adopt.elements:type_name -> rollcall.v1.Element
+	36, // 24: rollcall.v1.Adopt.state:type_name -> rollcall.v1.State
+	25, // 25: rollcall.v1.Adopt.hosts:type_name -> rollcall.v1.Host
+	0,  // 26: rollcall.v1.Adopted.error:type_name -> rollcall.v1.Status
+	38, // 27: rollcall.v1.Policies.policies:type_name -> rollcall.v1.Policy
+	37, // 28: rollcall.v1.EndpointWatch.user:type_name -> rollcall.v1.User
+	37, // 29: rollcall.v1.EndpointWatch.add:type_name -> rollcall.v1.User
+	37, // 30: rollcall.v1.EndpointWatch.remove:type_name -> rollcall.v1.User
+	0,  // 31: rollcall.v1.EndpointWatched.error:type_name -> rollcall.v1.Status
+	37, // 32: rollcall.v1.Superseded.user:type_name -> rollcall.v1.User
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_node_proto_init() }
@@ -1282,7 +2486,7 @@ func file_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_proto_rawDesc), len(file_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1283,6 +1283,8 @@ type Notice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"` // token_expiring, going_away
 	AfterMs       int64                  `protobuf:"varint,2,opt,name=after_ms,json=afterMs,proto3" json:"after_ms,omitempty"`
+	Url           string                 `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`                         // of going_away: the node to connect to instead, empty: the same address
+	DelayMs       int64                  `protobuf:"varint,4,opt,name=delay_ms,json=delayMs,proto3" json:"delay_ms,omitempty"` // of going_away: how long to wait before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1327,6 +1329,20 @@ func (x *Notice) GetCode() string {
 func (x *Notice) GetAfterMs() int64 {
 	if x != nil {
 		return x.AfterMs
+	}
+	return 0
+}
+
+func (x *Notice) GetUrl() string {
+	if x != nil {
+		return x.Url
+	}
+	return ""
+}
+
+func (x *Notice) GetDelayMs() int64 {
+	if x != nil {
+		return x.DelayMs
 	}
 	return 0
 }
@@ -1426,10 +1442,12 @@ const file_wire_proto_rawDesc = "" +
 	" \x01(\tR\flocationType\x12'\n" +
 	"\x0flocation_source\x18\v \x01(\tR\x0elocationSource\x12\x19\n" +
 	"\bplace_id\x18\f \x01(\tR\aplaceId\"\x06\n" +
-	"\x04Pong\"7\n" +
+	"\x04Pong\"d\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x19\n" +
-	"\bafter_ms\x18\x02 \x01(\x03R\aafterMsB\x13Z\x11rollcall/messagesb\x06proto3"
+	"\bafter_ms\x18\x02 \x01(\x03R\aafterMs\x12\x10\n" +
+	"\x03url\x18\x03 \x01(\tR\x03url\x12\x19\n" +
+	"\bdelay_ms\x18\x04 \x01(\x03R\adelayMsB\x13Z\x11rollcall/messagesb\x06proto3"
 
 var (
 	file_wire_proto_rawDescOnce sync.Once

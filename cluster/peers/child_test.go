@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"os"
 	"runtime/pprof"
@@ -59,6 +60,7 @@ type child struct {
 
 	mu     sync.Mutex
 	report childReport
+	shown  [4096]int // states by endpoint
 	next   map[string]uint64
 	sent   map[string]uint64
 }
@@ -142,9 +144,17 @@ func (c *child) receive(from string, e *messages.Envelope) {
 		}
 	}
 	c.report.Returned += len(e.Returned)
-	c.report.Notifies += len(e.Notifies)
 	for _, n := range e.Notifies {
-		c.report.Deliveries += len(n.Endpoints)
+		c.show(n)
+	}
+}
+
+// show counts the state for each endpoint that shows it.
+func (c *child) show(n *messages.Notify) {
+	c.report.Notifies++
+	c.report.Deliveries += len(n.Endpoints)
+	for _, e := range n.Endpoints {
+		c.shown[e%uint32(len(c.shown))]++
 	}
 }
 
@@ -180,6 +190,8 @@ func (c *child) command(words []string) string {
 		return c.send(words[1], number(2), number(3), words[4])
 	case "notify": // to, how many, endpoints
 		return c.notify(words[1], number(2), number(3))
+	case "notifyself": // how many, endpoints: the same within the process
+		return c.notifySelf(number(1), number(2))
 	case "report":
 		return c.reportLine()
 	case "request":
@@ -193,6 +205,15 @@ func (c *child) command(words []string) string {
 		return "ok"
 	case "garbage":
 		c.system.Root.Send(actor.NewPID(words[1], words[2]), &messages.Frame{Envelope: []byte("rubbish")})
+		return "ok"
+	case "huge": // address, bytes: a frame of that size
+		c.system.Root.Send(actor.NewPID(words[1], ingressName), &messages.Frame{Envelope: make([]byte, number(2))})
+		return "ok"
+	case "old": // an envelope of an older protocol than any
+		c.system.Root.Send(actor.NewPID(words[1], ingressName), encode(&messages.Envelope{
+			Cluster: c.settings.Cluster, From: c.settings.ID, Incarnation: c.settings.Incarnation, Seq: 1, Stream: 1,
+			Routed: []*messages.Routed{{Actor: "user/x"}},
+		}))
 		return "ok"
 	case "stopactor":
 		c.system.Root.Stop(actor.NewPID(words[1], words[2]))
@@ -238,20 +259,8 @@ func (c *child) send(to string, n, size int, kind string) string {
 }
 
 func (c *child) notify(to string, n, endpoints int) string {
-	list := make([]uint32, endpoints)
-	for i := range list {
-		list[i] = uint32(100 + 37*i)
-	}
 	shed := 0
-	state := make([]byte, 60)
-	users := make([]*messages.User, 10_000)
-	for i := range users {
-		users[i] = &messages.User{Tenant: []byte("0123456789abcdef"), Mri: fmt.Sprintf("8:orgid:%036d", i)}
-	}
-	for i := range n {
-		m := &messages.Notify{
-			Publisher: users[i%len(users)], Version: uint64(i), State: state, Endpoints: list, Received: int64(i),
-		}
+	for i, m := range publishes(n, endpoints) {
 		for errors.Is(c.peers.Notify(to, m), ErrOverloaded) {
 			shed++
 			time.Sleep(50 * time.Microsecond)
@@ -263,6 +272,47 @@ func (c *child) notify(to string, n, endpoints int) string {
 		}
 	}
 	return strconv.Itoa(shed)
+}
+
+// notifySelf hands the same states over to a queue of this process.
+func (c *child) notifySelf(n, endpoints int) string {
+	queue := make(chan *messages.Notify, 1024)
+	var done sync.WaitGroup
+	done.Go(func() {
+		for m := range queue {
+			c.count(func(*childReport) { c.show(m) })
+		}
+	})
+	for _, m := range publishes(n, endpoints) {
+		queue <- m
+	}
+	close(queue)
+	done.Wait()
+	return "ok"
+}
+
+// publishes yields what n publishes make one gateway show at so many endpoints:
+// a state of 120 bytes each.
+func publishes(n, endpoints int) iter.Seq2[int, *messages.Notify] {
+	list := make([]uint32, endpoints)
+	for i := range list {
+		list[i] = uint32(100 + 37*i)
+	}
+	state := make([]byte, 120)
+	users := make([]*messages.User, 10_000)
+	for i := range users {
+		users[i] = &messages.User{Tenant: []byte("0123456789abcdef"), Mri: fmt.Sprintf("8:orgid:%036d", i)}
+	}
+	return func(yield func(int, *messages.Notify) bool) {
+		for i := range n {
+			m := &messages.Notify{
+				Publisher: users[i%len(users)], Version: uint64(i), State: state, Endpoints: list, Received: int64(i),
+			}
+			if !yield(i, m) {
+				return
+			}
+		}
+	}
 }
 
 func (c *child) reportLine() string {

@@ -3,6 +3,7 @@ package peers
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall/cluster/topology"
@@ -33,6 +34,7 @@ const (
 	ackEvery   = 8                    // envelopes, after which it does not wait
 	ackBytes   = 512 << 10            // the same in bytes
 	cutAfter   = 5 * time.Second      // without acknowledgement: the connection is made anew
+	cutFirst   = 2 * time.Second      // the same before the first one of a connection: the peer may not have known this member
 	loseAfter  = 15 * time.Second     // without acknowledgement: what was sent is given up
 	helloEvery = 10 * time.Second     // while connecting
 	retryMin   = 100 * time.Millisecond
@@ -48,6 +50,7 @@ type outbox struct {
 
 	wake chan struct{}
 	done chan struct{}
+	met  atomic.Bool // the process has been connected to, with a certificate where one is asked for
 
 	mu       sync.Mutex
 	closed   bool
@@ -66,6 +69,7 @@ type outbox struct {
 	retryAt     time.Time
 	helloAt     time.Time
 	failures    int // connections since the last acknowledgement
+	heard       bool // this connection has brought one
 
 	owed  owed
 	timer wheel.Timer
@@ -200,7 +204,7 @@ func (o *outbox) acked(stream, seq uint64) {
 	o.flight = dropFront(o.flight, n)
 	o.next = max(o.next-n, 0)
 	now := o.peers.config.Now()
-	o.stuck, o.quiet, o.failures = now, now, 0
+	o.stuck, o.quiet, o.failures, o.heard = now, now, 0, true
 	if o.queued() > 0 {
 		o.poke()
 	}
@@ -209,9 +213,25 @@ func (o *outbox) acked(stream, seq uint64) {
 // opened says that a connection to the peer exists; everything that was not
 // acknowledged goes over it again, and the peer is told what it is owed.
 func (o *outbox) opened() {
+	o.reset()
+	if !o.met.Swap(true) && o.peers.config.Met != nil {
+		o.peers.config.Met(o.to.ID)
+	}
+}
+
+// patience is how long the connection may bring no acknowledgement. Called with
+// mu held.
+func (o *outbox) patience() time.Duration {
+	if o.heard {
+		return cutAfter
+	}
+	return cutFirst
+}
+
+func (o *outbox) reset() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.state, o.next = connected, 0
+	o.state, o.next, o.heard = connected, 0, false
 	o.quiet = o.peers.config.Now()
 	if o.owed.upTo.stream != 0 {
 		o.owed.at = o.quiet // the last acknowledgement may have been lost

@@ -48,6 +48,9 @@ type Hooks struct {
 	Receive func(from string, e *messages.Envelope)
 	// Lost says that messages to or from a member have gone astray.
 	Lost func(peer string)
+	// Met says that a member's process was connected to for the first time, so its
+	// certificate is good. It may be nil.
+	Met func(peer string)
 	// Undelivered gives back what was queued for a member that is no more, or
 	// for its former process. It is called by SetMembers.
 	Undelivered func(to string, queued []*messages.Routed)
@@ -226,6 +229,12 @@ func (p *Peers) outbox(to string) (*outbox, error) {
 		return n.out, nil
 	}
 	return nil, ErrNoPeer
+}
+
+// HasMet says whether a member's present process was ever connected to.
+func (p *Peers) HasMet(id string) bool {
+	n := p.roster.Load().byID[id]
+	return n != nil && n.out.met.Load()
 }
 
 // Status of every peer, by id.

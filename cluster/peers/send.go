@@ -92,7 +92,7 @@ func (o *outbox) lose(now time.Time) bool {
 
 // push sends over an open connection. Called with mu held.
 func (o *outbox) push(now time.Time) bool {
-	if len(o.flight) > 0 && !now.Before(o.quiet.Add(cutAfter)) {
+	if len(o.flight) > 0 && !now.Before(o.quiet.Add(o.patience())) {
 		o.quiet = now
 		o.mu.Unlock()
 		o.peers.complaints.say(o.to.ID, "a peer acknowledges nothing, the connection is made anew")
@@ -121,7 +121,7 @@ func (o *outbox) push(now time.Time) bool {
 		o.arm(o.owed.at)
 	}
 	if len(o.flight) > 0 {
-		o.arm(o.quiet.Add(cutAfter))
+		o.arm(o.quiet.Add(o.patience()))
 		o.armLoss()
 	}
 	o.mu.Unlock()

@@ -176,6 +176,7 @@ func BenchmarkNewTable(b *testing.B) {
 		list []Member
 	}{
 		{"3 members", list(3, 3, names["hosts"])},
+		{"16 members", list(16, 3, names["hosts"])},
 		{"100 members", list(100, 3, names["hosts"])},
 		{"100 members, one alone in its zone", lonely},
 	} {

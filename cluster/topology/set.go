@@ -25,6 +25,16 @@ func (s *Set) Add(shard uint16) { s[shard/64] |= 1 << (shard % 64) }
 // Has says whether a shard is in the set.
 func (s *Set) Has(shard uint16) bool { return s[shard/64]&(1<<(shard%64)) != 0 }
 
+// Remove takes a shard out of the set.
+func (s *Set) Remove(shard uint16) { s[shard/64] &^= 1 << (shard % 64) }
+
+// Join adds all shards of another set.
+func (s *Set) Join(other *Set) {
+	for i := range s {
+		s[i] |= other[i]
+	}
+}
+
 // Len is the number of shards in the set.
 func (s *Set) Len() (n int) {
 	for _, w := range s {

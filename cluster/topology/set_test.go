@@ -20,6 +20,16 @@ func TestSetIsASet(t *testing.T) {
 			s.Add(shard)
 			model[shard] = true
 		}
+		other := s
+		for _, shard := range rapid.SliceOf(rapid.Uint16Max(presence.Shards-1)).Draw(t, "removed") {
+			other.Remove(shard)
+			if other.Has(shard) {
+				t.Fatalf("Has(%d) after Remove", shard)
+			}
+		}
+		if other.Join(&s); other != s {
+			t.Fatal("a part joined with the whole is not the whole")
+		}
 		for shard := range uint16(presence.Shards) {
 			if s.Has(shard) != model[shard] {
 				t.Fatalf("Has(%d) is %v", shard, s.Has(shard))
