@@ -10,52 +10,45 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
 	"rollcall/cluster"
+	"rollcall/cluster/topology"
 	"rollcall/messages"
 	"rollcall/presence"
 )
 
-// gateway is another member that keeps what it is sent.
-type gateway struct {
+// stranger is the way to another gateway; it keeps what is sent there.
+type stranger struct {
 	mu    sync.Mutex
 	shown []presence.Availability
 }
 
-func (g *gateway) SendUserMessage(_ *actor.PID, envelope any) {
+func (g *stranger) Notify(_ string, n *messages.Notify) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_, msg, _ := actor.UnwrapEnvelope(envelope)
-	for _, n := range msg.(*messages.Envelope).Notifies {
-		g.shown = append(g.shown, messages.ToState(n.State).Availability)
+	var s messages.State
+	if err := s.UnmarshalVT(n.State); err != nil {
+		return err
 	}
+	g.shown = append(g.shown, messages.ToState(&s).Availability)
+	return nil
 }
-func (g *gateway) SendSystemMessage(*actor.PID, any) {}
-func (g *gateway) Stop(*actor.PID)                   {}
+func (g *stranger) Send(string, *messages.Routed) error   { return nil }
+func (g *stranger) Return(string, *messages.Routed) error { return nil }
 
-// join adds a gateway n2 and returns a user that this node still owns.
-func (w *world) join(g *gateway) presence.UserID {
-	w.node.System.ProcessRegistry.RegisterAddressResolver(func(pid *actor.PID) (actor.Process, bool) {
-		return g, pid.Address == "n2:1"
-	})
-	table := cluster.NewTable(2, []cluster.Member{{ID: "n1"}, {ID: "n2", Addr: "n2:1"}})
-	w.node.SetTable(table)
-	for i := 0; ; i++ {
-		u := userAt(home, fmt.Sprint("here", i))
-		if owner, _ := table.Owner(u.Shard()); owner.ID == "n1" {
-			return u
-		}
-	}
+// join adds a gateway n2#1, which owns no user.
+func (w *world) join(g *stranger) {
+	w.Connect(g)
+	w.SetMembers([]topology.Member{self("n1"), {ID: "n2", Incarnation: 1, Addr: "n2:1", Roles: topology.Gateway}})
 }
 
 // Who is blocked by the very commit that changes the state is not told of it.
 func TestBlockAndChangeInOneCommit(t *testing.T) {
 	virtually(t, func(t *testing.T, w *world, _ *memoryStore) {
 		w.fast(home)
-		var g gateway
-		u := w.join(&g)
-		w.register(u, bob, "n2", 1)
+		var g stranger
+		u := alice
+		w.join(&g)
+		w.register(u, bob, "n2#1", 1)
 		w.publish(u, w.away())
 		p := w.busy()
 		p.Mutations = append(p.Mutations, block(bob, true).Mutations...)

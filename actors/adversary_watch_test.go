@@ -79,8 +79,8 @@ func TestLostUnregisterIsFoundOut(t *testing.T) {
 		d := w.connect(bob, "phone")
 		synctest.Wait()
 		number := w.endpoints.byKey[d.key].number
-		w.register(alice, bob, "n1", number)      // does not watch alice
-		w.register(carol, bob, "n1", number+1000) // is no more
+		w.register(alice, bob, "n1#1", number)      // does not watch alice
+		w.register(carol, bob, "n1#1", number+1000) // is no more
 		other := w.connect(dave, "phone")
 		other.add(carol) // somebody shows carol
 		preferred := func(a presence.Availability, act presence.Activity) Publish {
@@ -109,7 +109,8 @@ func TestRefusedWatcherLeavesNothing(t *testing.T) {
 		d := w.connect(bob, "phone")
 		d.add(alice)
 		synctest.Wait()
-		w.register(alice, carol, "n2", 1)
+		w.join(&stranger{})
+		w.register(alice, carol, "n2#1", 1)
 		if w.metric("rollcall_publisher_full_total") != 1 {
 			t.Fatal("not refused")
 		}

@@ -33,12 +33,13 @@ func (s *sink) Answer(uint64, Answer) {}
 func (s *sink) Flush()                {}
 func (s *sink) Ping()                 {}
 func (s *sink) LastHeard() time.Time  { return time.Now().Add(time.Hour) }
+func (s *sink) Move(Hint)             {}
 func (s *sink) Close(CloseReason)     {}
 
 // benchWorld answers commits from memory: what is measured is the actors.
 func benchWorld(b *testing.B) *world {
 	w := start(b)
-	m := &memoryStore{users: map[presence.UserID]persistence.Loaded{}, watches: map[string]presence.Element{}}
+	m := &memoryStore{users: map[presence.UserID]persistence.Loaded{}}
 	w.System.store = m
 	w.fast(home)
 	return w
@@ -124,7 +125,7 @@ func BenchmarkEndpointMemory(b *testing.B) {
 		w.watchAll(sinks, func(int) []presence.UserID { return users })
 		eventually(b, "the snapshots are there", func() bool { return total(sinks) >= endpoints*each })
 		w.passivate()
-		w.System.store.(*memoryStore).watches = map[string]presence.Element{}
+		w.System.store.(*memoryStore).lists = nil
 		const registered = endpoints * each * 16 // in the publishers' lists
 		b.ReportMetric(float64(heap()-before-registered)/endpoints, "B/endpoint-with-50-watches")
 		runtime.KeepAlive(sinks)
@@ -166,7 +167,7 @@ func BenchmarkUserMemory(b *testing.B) {
 }
 
 // forgetful is a store that keeps nothing.
-type forgetful struct{}
+type forgetful struct{ Store } // handovers are not part of it
 
 func (forgetful) Commit(_ persistence.Commit, done func(error)) { done(nil) }
 

@@ -195,9 +195,13 @@ func TestNotifyFromAnotherNode(t *testing.T) {
 	d.sees(alice, presence.Offline, presence.ActOffline)
 	_, have := d.get(alice)
 	e := w.endpoints.byKey[d.key]
+	state, err := messages.FromState(presence.State{Availability: presence.Away, Activity: presence.ActAway}).MarshalVT()
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := &messages.Notify{
 		Publisher: messages.FromUser(alice), Version: uint64(have) + 1<<16,
-		State:     messages.FromState(presence.State{Availability: presence.Away, Activity: presence.ActAway}),
+		State:     state,
 		Endpoints: []uint32{e.number, e.number + 1000},
 	}
 	w.notified(n)

@@ -45,10 +45,13 @@ type Publish struct {
 	Device    string // endpoint or application id
 	Mutations []presence.Mutation
 	Received  time.Time
+
+	gateway string // process that holds the device's connection, empty if none does
+	id      uint64 // rises per device and gateway
 }
 
 func (p *Publish) message() *messages.Publish {
-	m := &messages.Publish{Device: p.Device, Received: p.Received.UnixNano()}
+	m := &messages.Publish{Device: p.Device, Received: p.Received.UnixNano(), Gateway: p.gateway, Id: p.id}
 	for _, x := range p.Mutations {
 		m.Mutations = append(m.Mutations, messages.FromMutation(x))
 	}
@@ -148,7 +151,7 @@ func ask[A any](ctx context.Context, s *System, to cluster.Address, msg any) (A,
 		if errors.Is(err, cluster.ErrMoved) && try < retries {
 			continue
 		}
-		if errors.Is(err, context.DeadlineExceeded) {
+		if err != nil && ctx.Err() != nil { // also when the client has hung up
 			return none, messages.ErrTimeout
 		}
 		if err != nil {

@@ -33,6 +33,7 @@ type device struct {
 	welcomes    []Attached
 	answers     map[uint64]Answer
 	closed      CloseReason
+	hints       []Hint
 	pings       int
 	heard       time.Time
 }
@@ -145,6 +146,12 @@ func (d *device) LastHeard() time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.heard
+}
+
+func (d *device) Move(h Hint) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.hints = append(d.hints, h)
 }
 
 func (d *device) Close(r CloseReason) {

@@ -19,6 +19,8 @@ type Conn interface {
 	Ping()
 	// LastHeard is when the client was last heard of.
 	LastHeard() time.Time
+	// Move queues where and when the client should connect next. A Close follows.
+	Move(h Hint)
 	// Close ends the connection with a reason. Later calls do nothing.
 	Close(r CloseReason)
 }

@@ -32,6 +32,7 @@ type endpoint struct {
 	mailbox *cluster.Mailbox
 	ended   atomic.Pointer[chan struct{}] // made for who waits, closed when the endpoint is over
 	lost    atomic.Bool                   // updates did not fit into the mailbox
+	away    atomic.Bool                   // it has no connection and takes none any more
 	viewer  *messages.User                // shared by all registrations
 	secret  secret                        // in its URL
 
@@ -40,8 +41,11 @@ type endpoint struct {
 	device    presence.Device
 	conn      Conn // nil while there is none
 	since     time.Time
-	unwritten bool // the connection holds what no flush has written
-	leasing   bool // the device has published a session that must be kept alive
+	attached  int64              // unix ms, of the connection there was last
+	unwritten bool               // the connection holds what no flush has written
+	leasing   bool               // the device has published a session that must be kept alive
+	said      *presence.Mutation // the session as published last, nil if it is not known here
+	publishes publishes
 	over      bool
 	leaving   bool // the node goes away: no connection is taken any more
 
@@ -57,9 +61,16 @@ type endpoint struct {
 // watched is one user that the endpoint shows, with the version it was sent
 // last.
 type watched struct {
-	of      *publisher
-	version presence.Version
+	of   *publisher
+	mark uint64 // the version, and whether it is registered
 }
+
+// registeredMark is a bit that no version has before the year 6429.
+const registeredMark = 1 << 63
+
+func (w *watched) version() presence.Version { return presence.Version(w.mark &^ registeredMark) }
+func (w *watched) shows(v presence.Version)  { w.mark = w.mark&registeredMark | uint64(v) }
+func (w *watched) registered() bool          { return w.mark&registeredMark != 0 }
 
 // Messages of an endpoint to itself.
 type (
@@ -134,6 +145,8 @@ func (e *endpoint) Receive(ctx actor.Context) {
 		e.onPublish(m)
 	case published:
 		e.onPublished(m)
+	case publishEnded:
+		e.onPublishEnded()
 	case *watch:
 		e.onWatch(m)
 	case subscribed:
@@ -150,11 +163,16 @@ func (e *endpoint) Receive(ctx actor.Context) {
 		e.onTick()
 	case forgotten:
 		e.onForgotten(m.publisher)
+	case *lostShards:
+		e.onLostShards(m)
+	case lapsed:
+		e.onLapsed()
+	case superseded:
+		e.onSuperseded()
 	case shed:
 		e.onShed(m)
 	case goingAway:
-		e.leaving = true
-		e.disconnect(CloseGoingAway)
+		e.onGoingAway(m)
 	case *actor.Stopping:
 		e.end() // only after a panic: else it is over already
 	}
@@ -172,14 +190,14 @@ func (e *endpoint) onUpdate(u *Update) {
 		return
 	}
 	w := &e.watches[i]
-	if w.version == 0 {
+	if w.version() == 0 {
 		e.asking.answered()
 	}
-	if u.Version <= w.version {
+	if u.Version <= w.version() {
 		e.sys.metrics.stale.Inc()
 		return
 	}
-	w.version = u.Version
+	w.shows(u.Version)
 	e.queue.Put(trouter.Item[*Update]{
 		Publisher: u.of.number, Version: uint64(u.Version), Size: u.size(), Value: u,
 	}, e.sys.now(), &e.sys.limits)

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"time"
 
 	"rollcall/cluster"
@@ -25,7 +26,7 @@ func (e *endpoint) onAttach(m *attach) {
 		e.sys.metrics.connected.Inc()
 	}
 	e.epoch++
-	e.conn, e.since = m.Conn, time.Time{}
+	e.conn, e.since, e.attached = m.Conn, time.Time{}, now.UnixMilli()
 	e.device = m.Device
 	e.beat = now.Add(wheel.Jitter(PingEvery, uint64(e.number)))
 	resumed := e.session != (secret{}) && m.Session == e.session.String() && m.Ack <= e.queue.LastSeq()
@@ -57,7 +58,7 @@ func (e *endpoint) begin() {
 	e.queue = trouter.Queue[*Update]{}
 	e.asking = asking{}
 	for i := range e.watches {
-		e.watches[i].version = 0
+		e.watches[i].shows(0)
 	}
 }
 
@@ -65,11 +66,16 @@ func (e *endpoint) begin() {
 func (e *endpoint) readList() {
 	session := e.session
 	e.renew = e.sys.now().Add(renewEvery).Unix()
-	e.sys.node.Ask(cluster.User(e.key.User), &messages.Subscribe{Endpoint: e.key.ID}, RequestTimeout,
+	e.sys.node.Ask(cluster.User(e.key.User), e.list(), RequestTimeout,
 		func(a any, err error) {
 			s, _ := a.(*messages.Subscribed)
 			e.mailbox.PostOwn(subscribed{session: session, answer: s, err: err})
 		})
+}
+
+// list asks for the durable list and says where the endpoint is.
+func (e *endpoint) list() *messages.Subscribe {
+	return &messages.Subscribe{Endpoint: e.key.ID, Gateway: e.sys.node.Name, Attached: e.attached}
 }
 
 func (e *endpoint) onDetach(m detach) {
@@ -130,8 +136,8 @@ func (e *endpoint) end() {
 	e.over = true
 	e.sys.wheel.Stop(&e.timer)
 	e.sys.endpoints.forget(e)
-	for _, w := range e.watches {
-		e.unregister(w.of)
+	for i := range e.watches {
+		e.unregister(&e.watches[i])
 	}
 	e.watches, e.queue = nil, trouter.Queue[*Update]{}
 	e.count()
@@ -182,24 +188,35 @@ func (e *endpoint) heartbeat(now time.Time) {
 
 // renewList reads the durable list, which renews it, without need of the answer.
 func (e *endpoint) renewList(now time.Time) {
-	if e.sys.node.Tell(cluster.User(e.key.User), &messages.Subscribe{Endpoint: e.key.ID}) != nil {
+	if e.sys.node.Tell(cluster.User(e.key.User), e.list()) != nil {
 		e.sys.metrics.dropped.Inc() // the next heartbeat tries again
 		return
 	}
 	e.renew = now.Add(renewEvery).Unix()
 }
 
-// lease moves the end of the device's session.
+// lease moves the end of the device's session. One that has lapsed, since its
+// owner was cut off from this gateway, is published again.
 func (e *endpoint) lease(until time.Time) {
-	e.tell(presence.Mutation{Op: presence.Lease, Key: presence.SessionKey(e.key.ID), Expires: until.UnixMilli()})
+	p := e.publication(presence.Mutation{Op: presence.Lease, Key: presence.SessionKey(e.key.ID), Expires: until.UnixMilli()})
+	e.sys.node.Ask(cluster.User(e.key.User), p.message(), RequestTimeout, func(a any, err error) {
+		answer, _ := a.(*messages.Published)
+		if err == nil && errors.Is(answer.GetError().Err(), messages.ErrNoSession) {
+			e.mailbox.PostOwn(lapsed{})
+		}
+	})
 }
 
 // tell publishes for the endpoint's own user without wanting an answer.
 func (e *endpoint) tell(m presence.Mutation) {
-	p := Publish{Device: e.key.ID, Mutations: []presence.Mutation{m}, Received: e.sys.now()}
+	p := e.publication(m)
 	if e.sys.node.Tell(cluster.User(e.key.User), p.message()) != nil {
-		e.sys.metrics.dropped.Inc() // a lease is renewed again, and ends by itself
+		e.sys.metrics.dropped.Inc() // the session ends by itself
 	}
+}
+
+func (e *endpoint) publication(m presence.Mutation) *Publish {
+	return &Publish{Device: e.key.ID, Mutations: []presence.Mutation{m}, Received: e.sys.now(), gateway: e.sys.node.Name}
 }
 
 // arm sets the one timer to the next thing that time asks for.

@@ -6,6 +6,17 @@ import (
 	"rollcall/presence"
 )
 
+// publishes are an endpoint's publishes on their way, one at a time: so none
+// overtakes another while the user moves between nodes.
+type publishes struct {
+	last    uint64 // id of the newest
+	busy    bool
+	waiting []func()
+}
+
+// maxPublishes bounds those that wait.
+const maxPublishes = 64
+
 func (e *endpoint) onPublish(m *publish) {
 	if !e.mine(m.epoch) {
 		return
@@ -21,15 +32,24 @@ func (e *endpoint) onPublish(m *publish) {
 			s.Device = e.device
 			x.Value = s
 		}
+		e.remember(*x)
 	}
 	if m.done != nil {
-		e.sys.node.Ask(cluster.User(e.key.User), m.message(), RequestTimeout, func(a any, err error) {
-			answer, _ := a.(*messages.Published)
-			m.done(answer, err)
-		})
+		e.sendPublish(m.Publish, func(a *messages.Published, err error) { m.done(a, err) })
 		return
 	}
 	e.publish(m.epoch, m.id, m.Publish)
+}
+
+// remember keeps the session that the device has published last, in case its
+// owner is lost.
+func (e *endpoint) remember(m presence.Mutation) {
+	switch m.Op {
+	case presence.Put:
+		e.said = &m
+	case presence.Clear:
+		e.said = nil
+	}
 }
 
 func (e *endpoint) onActivity(m activity) {
@@ -46,10 +66,48 @@ func (e *endpoint) onActivity(m activity) {
 }
 
 func (e *endpoint) publish(epoch uint32, id uint64, p Publish) {
-	e.sys.node.Ask(cluster.User(e.key.User), p.message(), RequestTimeout, func(a any, err error) {
-		answer, _ := a.(*messages.Published)
-		e.mailbox.PostOwn(published{epoch, id, answer, err})
+	e.sendPublish(p, func(a *messages.Published, err error) {
+		e.mailbox.PostOwn(published{epoch, id, a, err})
 	})
+}
+
+// sendPublish sends a publish of the endpoint's own user when those before it have been
+// answered. done may run in any goroutine and must not block.
+func (e *endpoint) sendPublish(p Publish, done func(*messages.Published, error)) {
+	if len(e.publishes.waiting) >= maxPublishes {
+		done(nil, messages.ErrOverloaded.With("too many publishes of this endpoint wait for an answer"))
+		return
+	}
+	p.gateway = e.sys.node.Name
+	e.publishes.last = max(e.publishes.last+1, uint64(e.sys.now().UnixMicro()))
+	p.id = e.publishes.last
+	send := func() {
+		e.publishes.busy = true
+		e.sys.node.Ask(cluster.User(e.key.User), p.message(), RequestTimeout, func(a any, err error) {
+			answer, _ := a.(*messages.Published)
+			done(answer, err)
+			e.mailbox.PostOwn(publishEnded{})
+		})
+	}
+	if e.publishes.busy {
+		e.publishes.waiting = append(e.publishes.waiting, send)
+		return
+	}
+	send()
+}
+
+// publishEnded lets the next publish go.
+type publishEnded struct{}
+
+func (e *endpoint) onPublishEnded() {
+	e.publishes.busy = false
+	if w := e.publishes.waiting; len(w) > 0 {
+		e.publishes.waiting = w[1:]
+		if len(w) == 1 {
+			e.publishes.waiting = nil
+		}
+		w[0]()
+	}
 }
 
 func (e *endpoint) onPublished(m published) {

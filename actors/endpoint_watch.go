@@ -75,6 +75,10 @@ func (e *endpoint) onSubscribed(m subscribed) {
 	if m.watch != nil {
 		e.replyWatch(m.watch, Answer{Watching: len(targets), Refused: e.names(m.answer.Refused)})
 	}
+	if m.watch == nil && m.answer.Session && !e.leasing { // it was published at another gateway
+		e.leasing = true
+		e.lease(e.sys.now().Add(LeaseTime + PingEvery))
+	}
 	e.apply(targets, m.watch == nil)
 }
 
@@ -126,7 +130,7 @@ func (e *endpoint) apply(targets []presence.UserID, all bool) {
 	kept := make([]watched, 0, len(targets))
 	for _, w := range e.watches {
 		if !wanted[w.of.id] {
-			e.unwatch(w.of)
+			e.unwatch(&w)
 			continue
 		}
 		delete(wanted, w.of.id)
@@ -146,15 +150,18 @@ func (e *endpoint) apply(targets []presence.UserID, all bool) {
 	e.watches = slices.Clip(kept)
 }
 
-func (e *endpoint) unwatch(p *publisher) {
-	e.queue.Drop(p.number)
-	e.asking.left = slices.DeleteFunc(e.asking.left, func(x *publisher) bool { return x == p })
-	e.unregister(p)
+func (e *endpoint) unwatch(w *watched) {
+	e.queue.Drop(w.of.number)
+	e.asking.left = slices.DeleteFunc(e.asking.left, func(x *publisher) bool { return x == w.of })
+	e.unregister(w)
 }
 
-func (e *endpoint) unregister(p *publisher) {
-	e.sys.unregister(p.id, e.number)
-	e.sys.numbers.release(p)
+func (e *endpoint) unregister(w *watched) {
+	if w.registered() {
+		e.sys.numbers.registered(w.of, e.number, false)
+		e.sys.unregister(w.of.id, e.number)
+	}
+	e.sys.numbers.release(w.of)
 }
 
 // resync starts over after updates were dropped: state, not history, is what
@@ -164,7 +171,7 @@ func (e *endpoint) resync(now time.Time) {
 	e.queue.Resynced()
 	e.asking = e.asking.smaller(now)
 	for i := range e.watches {
-		e.watches[i].version = 0
+		e.watches[i].shows(0)
 		e.asking.left = append(e.asking.left, e.watches[i].of)
 	}
 }
@@ -188,42 +195,56 @@ func (e *endpoint) ask(now time.Time) {
 	if len(a.left) == 0 {
 		a.left = e.unanswered()
 	}
-	n := min(cmp.Or(a.size, waveSize), len(a.left))
-	wave := a.left[:n]
-	a.left, a.waiting, a.next = a.left[n:], n, now.Add(waveWait)
-	for _, p := range wave {
-		e.register(p, now)
+	size := cmp.Or(a.size, waveSize)
+	left := a.left
+	a.left, a.waiting, a.next = nil, 0, now.Add(waveWait)
+	for len(left) > 0 && a.waiting < size {
+		p := left[0]
+		left = left[1:]
+		if e.register(p, now) {
+			a.waiting++
+		}
 	}
-	if n == 0 {
+	a.left = append(left, a.left...) // what did not go out comes last
+	if len(a.left) == 0 && a.waiting == 0 {
 		*a = asking{}
 	}
 }
 
 func (e *endpoint) unanswered() (left []*publisher) {
 	for _, w := range e.watches {
-		if w.version == 0 {
+		if w.version() == 0 {
 			left = append(left, w.of)
 		}
 	}
 	return left
 }
 
-// register asks a publisher for its state and for what changes from now on. An
-// id that can have no presence is answered here.
-func (e *endpoint) register(p *publisher, now time.Time) {
+// register asks a publisher for its state and for what changes from now on. It
+// says whether there will be an answer in any case: who has a state is only told
+// of a newer one. An id that can have no presence is answered here.
+func (e *endpoint) register(p *publisher, now time.Time) (answered bool) {
 	if !p.id.Tracked() {
 		var c presence.Clock
 		e.onUpdate(&Update{Publisher: p.id, Version: c.Next(now), of: p})
-		return
+		return false
 	}
 	i, ok := e.find(p)
 	if !ok {
-		return
+		return false
+	}
+	w := &e.watches[i]
+	if !w.registered() {
+		w.mark |= registeredMark
+		e.sys.numbers.registered(p, e.number, true)
 	}
 	msg := &messages.Register{
-		Viewer: e.viewer, Gateway: e.sys.node.ID, Endpoint: e.number, Have: uint64(e.watches[i].version),
+		Viewer: e.viewer, Gateway: e.sys.node.Name, Endpoint: e.number,
+		Have: uint64(w.version()), Newest: uint64(e.sys.numbers.newest(p)),
 	}
 	if e.sys.node.Tell(cluster.User(p.id), msg) != nil {
 		e.asking.left = append(e.asking.left, p)
+		return true // one place of the wave, until the next
 	}
+	return w.version() == 0
 }

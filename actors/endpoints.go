@@ -202,16 +202,44 @@ func (s *System) Attach(ctx context.Context, a Attach) (*Link, error) {
 // Endpoint finds a user's endpoint by its address. ErrBadID if there is none on
 // this gateway, also if it is somebody else's.
 func (s *System) Endpoint(u presence.UserID, a trouter.Address) (*Link, error) {
-	var k secret
-	if b, err := hex.DecodeString(a.Endpoint); err == nil && copy(k[:], b) == len(k) && len(b) == len(k) {
-		s.endpoints.mu.Lock()
-		e := s.endpoints.byURL[k]
-		s.endpoints.mu.Unlock()
-		if e != nil && e.key.User == u && e.address() == a {
-			return &Link{endpoint: e}, nil
-		}
+	if e := s.endpoints.secret(a.Endpoint); e != nil && e.key.User == u && e.address() == a {
+		return &Link{endpoint: e}, nil
 	}
-	return nil, messages.ErrBadID.With("no endpoint of this user has that URL, it may have ended")
+	return nil, errNoEndpoint
+}
+
+var errNoEndpoint = messages.ErrBadID.With("no endpoint of this user has that URL, it may have ended")
+
+// secret finds an endpoint by the secret in its URL, nil if there is none.
+func (t *endpoints) secret(text string) *endpoint {
+	var k secret
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b) != len(k) {
+		return nil
+	}
+	copy(k[:], b)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byURL[k]
+}
+
+// WatchAt changes what the endpoint with an address watches, also if another
+// gateway holds it. Errors are those of Endpoint and Link.WatchWait.
+func (s *System) WatchAt(ctx context.Context, u presence.UserID, a trouter.Address, c WatchChange) (Answer, error) {
+	if s.elsewhere(a) {
+		return s.watchElsewhere(ctx, u, a, c)
+	}
+	l, err := s.Endpoint(u, a)
+	if err != nil {
+		return Answer{}, err
+	}
+	return l.WatchWait(ctx, c)
+}
+
+func (t *endpoints) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byKey)
 }
 
 // EndpointOf finds a user's endpoint by its id. ErrBadID if there is none on this

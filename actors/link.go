@@ -47,8 +47,7 @@ type (
 		epoch uint32
 		id    uint64
 	}
-	goingAway struct{}
-	shed      struct{ bytes int }
+	shed struct{ bytes int }
 )
 
 // WatchChange changes what an endpoint watches. Replace drops what is not in

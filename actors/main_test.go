@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/cluster"
+	"rollcall/cluster/topology"
 	"rollcall/persistence"
 	"rollcall/presence"
 	"rollcall/trouter"
@@ -36,6 +37,10 @@ func tenantN(n byte) (t presence.TenantID) {
 
 func userAt(t presence.TenantID, name string) presence.UserID {
 	return presence.UserID{Tenant: t, MRI: "8:" + name}
+}
+
+func self(id string) topology.Member {
+	return topology.Member{ID: id, Incarnation: 1, Roles: topology.Gateway | topology.Presence}
 }
 
 // world is one node under test with its clock and its store.
@@ -99,7 +104,7 @@ func startIn(t testing.TB, dir string) *world {
 		}
 	}()
 	w.System, err = New(Config{
-		Node: "n1", Seed: 7, Store: w.store, Log: slog.New(slog.DiscardHandler), Wheel: w.wheel,
+		Self: self("n1"), Seed: 7, Store: w.store, Log: slog.New(slog.DiscardHandler), Wheel: w.wheel,
 		Now: w.clock.now, Registerer: w.reg, Limits: trouter.DefaultLimits,
 	})
 	if err != nil {

@@ -18,6 +18,12 @@ type Store interface {
 	LoadWatch(u presence.UserID, endpoint string, done func(presence.Element, bool, error))
 	CommitPolicy(p presence.Policy, done func(error))
 	Policies() ([]presence.Policy, error)
+
+	// What a handover needs. These read in the caller's goroutine.
+	Shards() ([]uint16, error)
+	Users(shard uint16) ([]presence.UserID, error)
+	Hold(u presence.UserID) (persistence.Held, error)
+	Forget(h persistence.Held, done func(error))
 }
 
 // storeError gives a refusal of the store the code that clients see. Other

@@ -4,22 +4,25 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"rollcall/cluster"
+	"rollcall/cluster/topology"
 	"rollcall/messages"
 	"rollcall/presence"
 	"rollcall/trouter"
 	"rollcall/wheel"
 )
 
-// Config of a System. All fields are required.
+// Config of a System. All fields but Joining are required.
 type Config struct {
-	Node       string // this node's id, unique and lasting
-	Seed       uint64 // this node's number in stamps, unique among nodes
+	Self       topology.Member // this node: id, incarnation and roles
+	Joining    bool            // serves nothing before the first list of members
+	Seed       uint64          // this node's number in stamps, unique among nodes
 	Store      Store
 	Log        *slog.Logger
 	Wheel      *wheel.Wheel
@@ -42,6 +45,10 @@ type System struct {
 	policies  policies
 	endpoints endpoints
 	numbers   publishers
+	gateways  gateways
+	digests   digests
+	gained    chan struct{}
+	mourned   [presence.Shards]atomic.Int64 // unix ms
 	closing   sync.Once
 }
 
@@ -52,15 +59,16 @@ func New(c Config) (*System, error) {
 	}
 	s := &System{
 		seed: c.Seed, store: c.Store, log: c.Log, wheel: c.Wheel, now: c.Now,
-		limits: c.Limits, metrics: newMetrics(c.Registerer),
+		limits: c.Limits, metrics: newMetrics(c.Registerer), gained: make(chan struct{}, 1),
 	}
 	s.endpoints.init(s)
 	s.numbers.init()
+	s.digests.init(s)
 	if err := s.policies.load(c.Store); err != nil {
 		return nil, fmt.Errorf("actors: load the tenants' policies: %w", err)
 	}
 	s.node = cluster.NewNode(cluster.Config{
-		ID: c.Node, Log: c.Log, Wheel: c.Wheel, Now: c.Now, Registerer: c.Registerer,
+		Self: c.Self, Joining: true, Log: c.Log, Wheel: c.Wheel, Now: c.Now, Registerer: c.Registerer,
 		Spawn: map[cluster.Kind]cluster.Spawn{
 			cluster.UserKind: func(a cluster.Address, m *cluster.Mailbox) actor.Actor {
 				return newUser(s, a.ID, m)
@@ -69,24 +77,38 @@ func New(c Config) (*System, error) {
 				return &tenant{sys: s, id: a.ID.Tenant, mailbox: m}
 			},
 		},
-		Notify: s.notified,
+		Hooks: cluster.Hooks{
+			Notify: s.notified, Control: s.control, Changed: s.changed, Holds: s.holds, Yield: s.yield,
+		},
 	})
+	if !c.Joining {
+		s.node.SetMembers([]topology.Member{c.Self})
+	}
+	s.digests.start()
 	return s, nil
 }
 
 // Node is the name of this node, as in endpoint URLs.
 func (s *System) Node() string { return s.node.ID }
 
-// Wake activates a user whose presence changes by itself, so that the change is
-// announced; a store's start-up sweep calls it.
+// Wake activates a user of this node whose presence changes by itself, so that
+// the change is announced. One that another node owns is left to it.
 func (s *System) Wake(u presence.UserID) error {
+	if owner, ok := s.node.Table().Owner(u.Shard()); !ok || owner.ID != s.node.ID {
+		return nil
+	}
 	return s.node.Tell(cluster.User(u), &messages.Recheck{})
 }
+
+// Gained has something in it when this node has come to own shards: stored
+// users of theirs need to be woken.
+func (s *System) Gained() <-chan struct{} { return s.gained }
 
 // Close ends every connection with "going away", then the engine. What was
 // acknowledged is stored; what was not, clients send again.
 func (s *System) Close() {
 	s.closing.Do(func() {
+		s.digests.close()
 		s.endpoints.closeAll()
 		s.node.Close()
 		s.endpoints.endAll()

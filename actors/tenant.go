@@ -16,6 +16,8 @@ type tenant struct {
 	mailbox *cluster.Mailbox
 	clock   presence.Clock
 	waiting []asked // the first is being stored
+
+	yielding chan<- farewell // the shard moves; every node has every policy
 }
 
 type policyStored struct {
@@ -37,10 +39,21 @@ func (t *tenant) Receive(ctx actor.Context) {
 		}
 	case policyStored:
 		t.onStored(ctx, m)
+	case yield:
+		t.yielding = m.to
+		t.yieldNow()
 	case cluster.Idle:
-		if len(t.waiting) == 0 {
+		if len(t.waiting) == 0 && t.yielding == nil {
 			t.mailbox.CloseIfEmpty()
 		}
+	}
+}
+
+func (t *tenant) yieldNow() {
+	if t.yielding != nil && len(t.waiting) == 0 {
+		t.yielding <- farewell{}
+		t.yielding = nil
+		t.mailbox.Leave(nil)
 	}
 }
 
@@ -54,6 +67,7 @@ func (t *tenant) store(ctx actor.Context) {
 		}
 		t.finish(ctx, &messages.PolicySet{Error: messages.StatusOf(err)})
 	}
+	t.yieldNow()
 }
 
 func (t *tenant) accept(m *messages.SetPolicy) (presence.Policy, error) {
@@ -76,9 +90,9 @@ func (t *tenant) onStored(ctx actor.Context, m policyStored) {
 		t.store(ctx)
 		return
 	}
-	t.sys.policies.put(m.policy)
-	t.sys.node.Each(cluster.UserKind, &messages.Recheck{Tenant: t.id[:]})
+	t.sys.enforce(m.policy)
 	wire, err := messages.FromPolicy(m.policy)
+	t.sys.spreadPolicy(wire)
 	t.finish(ctx, &messages.PolicySet{Policy: wire, Error: messages.StatusOf(err)})
 	t.store(ctx)
 }

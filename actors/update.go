@@ -17,6 +17,7 @@ type Update struct {
 	received  int64 // unix ns of the publish that caused it, 0 if none
 	of        *publisher
 	renders   [4]render
+	wire      render
 }
 
 type render struct {
@@ -40,6 +41,17 @@ func (u *Update) Proto(viewer presence.TenantID) []byte {
 	r := &u.renders[index(home, 1)]
 	r.once.Do(func() { r.b = messages.EncodeItem(u.name(home), u.Version, u.State) })
 	return r.b
+}
+
+// encoded is the state as it crosses between nodes.
+func (u *Update) encoded() []byte {
+	u.wire.once.Do(func() {
+		var err error
+		if u.wire.b, err = messages.FromState(u.State).MarshalVT(); err != nil {
+			panic(err) // a state always fits
+		}
+	})
+	return u.wire.b
 }
 
 func index(home bool, form int) int {

@@ -34,10 +34,13 @@ type user struct {
 	next   *flight // waits for flight to end
 
 	watching []group        // live endpoints, by gateway
+	hosts    []host         // of devices, in the order in which they came
 	subs     *subscriptions // nil while none is under way
 	timer    wheel.Timer
 	pace     *pacing
-	rates    *rates // nil until it publishes
+	rates    *rates           // nil until it publishes
+	yielding chan<- farewell  // the shard moves: where what is known here goes
+	owed     presence.Version // somebody has a newer one; told when nobody has said more by then
 }
 
 // loading holds what waits for a user to be loaded.
@@ -87,6 +90,9 @@ func (u *user) Receive(ctx actor.Context) {
 		u.letGo()
 	case loaded:
 		u.onLoaded(ctx, m)
+	case yield:
+		u.yielding = m.to
+		u.yieldNow()
 	case *actor.Stopped, *actor.Restarting:
 	default:
 		if u.loading == nil || !u.waits(ctx) {
@@ -117,6 +123,14 @@ func (u *user) handle(ctx actor.Context, msg any, sender *actor.PID) {
 		u.onListBlocks(ctx, sender)
 	case *messages.Recheck:
 		u.onRecheck(m)
+	case *messages.Adopt:
+		u.onAdopt(ctx, m, sender)
+	case gatewaysGone:
+		u.onGatewaysGone(m.names)
+	case *forgetGateway:
+		if m.shards.Has(u.id.Shard()) {
+			u.drop(func(g *gateway) bool { return g.name == m.name })
+		}
 	case tick:
 		u.settle(u.sys.now())
 	case paceTick:
@@ -178,6 +192,7 @@ func (u *user) onLoaded(ctx actor.Context, m loaded) {
 	for _, a := range l.stash {
 		u.handle(ctx, a.msg, a.sender)
 	}
+	u.yieldNow()
 }
 
 // loadFailed refuses what waits. Where somebody still needs the user, loading
@@ -187,6 +202,10 @@ func (u *user) loadFailed(ctx actor.Context, err error, now time.Time) {
 		u.refuse(ctx, a, err)
 	}
 	u.loading.stash = nil
+	if u.yielding != nil {
+		u.leave(nil)
+		return
+	}
 	if len(u.watching) == 0 && u.subs == nil && u.mailbox.CloseIfEmpty() {
 		return
 	}
@@ -217,6 +236,14 @@ func (u *user) settle(now time.Time) {
 	if u.flight == nil && state.Visible(u.state) && (u.version != 0 || len(u.record.Elements()) > 0) {
 		u.commit(&flight{})
 	}
+	if u.owed != 0 {
+		until := u.sys.mourning(u.id.Shard())
+		if !now.Before(until) {
+			u.overtake(u.owed)
+		} else if next.IsZero() || until.Before(next) {
+			next = until
+		}
+	}
 	if next.IsZero() {
 		u.sys.wheel.Stop(&u.timer)
 		return
@@ -243,8 +270,8 @@ func (u *user) rules() *presence.Policy { return &u.sys.policies.of(u.id.Tenant)
 func (u *user) onIdle() {
 	u.endLeases(u.sys.now())
 	_, next := presence.Aggregate(&u.record, u.sys.now(), u.rules().Rules)
-	if len(u.watching) > 0 || !next.IsZero() || u.flight != nil || u.subs != nil {
-		return
+	if len(u.watching) > 0 || !next.IsZero() || u.flight != nil || u.subs != nil || u.yielding != nil {
+		return // what is owed is owed to somebody who watches
 	}
 	if u.mailbox.CloseIfEmpty() {
 		u.stopTimers()

@@ -24,11 +24,13 @@ const keepCleared = 24 * time.Hour
 // the next collects: a burst of publishes of one user is one write.
 type flight struct {
 	waiters   []waiter
+	adopted   []*adoption
 	blocks    []presence.Element
 	replaced  []presence.Element // what blocks replaces, the oldest of a key first
 	state     presence.State
 	version   presence.Version
 	announced bool
+	force     bool  // announced even if it looks the same
 	received  int64 // unix ns of the oldest publish in it
 }
 
@@ -40,6 +42,10 @@ type waiter struct {
 // onPublish merges what a source says. The answer comes when it is stored.
 func (u *user) onPublish(ctx actor.Context, m *messages.Publish, sender *actor.PID) {
 	now := u.sys.now()
+	if !u.hosted(m) {
+		u.answer(ctx, sender, &messages.Published{Version: uint64(u.version), State: messages.FromState(u.state)})
+		return
+	}
 	ms, err := mutations(m)
 	if err == nil {
 		err = u.admit(ms, m.Device, now)
@@ -54,6 +60,7 @@ func (u *user) onPublish(ctx actor.Context, m *messages.Publish, sender *actor.P
 		u.answer(ctx, sender, &messages.Published{Error: messages.StatusOf(storeError(err))})
 		return
 	}
+	u.host(m)
 	w := waiter{sender, m.Received}
 	switch {
 	case len(changed) > 0:
@@ -111,6 +118,8 @@ func (u *user) commit(f *flight) {
 		u.next.waiters = append(u.next.waiters, f.waiters...)
 		u.next.blocks = append(u.next.blocks, f.blocks...)
 		u.next.replaced = append(u.next.replaced, f.replaced...)
+		u.next.adopted = append(u.next.adopted, f.adopted...)
+		u.next.force = u.next.force || f.force
 		if u.next.received == 0 {
 			u.next.received = f.received
 		}
@@ -120,7 +129,7 @@ func (u *user) commit(f *flight) {
 	u.record.Compact(now, keepCleared)
 	state, next := presence.Aggregate(&u.record, now, u.rules().Rules)
 	f.state, f.version = state, u.version
-	if f.announced = state.Visible(u.state); f.announced || u.version == 0 {
+	if f.announced = f.force || state.Visible(u.state); f.announced || u.version == 0 {
 		f.version = u.clock.Next(now)
 	}
 	u.flight = f
@@ -140,6 +149,9 @@ func (u *user) onCommitted(ctx actor.Context, m committed) {
 	}
 	u.state, u.version = f.state, f.version
 	u.acknowledge(ctx, f)
+	for _, a := range f.adopted {
+		u.adopted(ctx, a, nil)
+	}
 	if len(f.blocks) > 0 {
 		u.recheck() // before who is blocked now is told what has changed with it
 	}
@@ -152,6 +164,7 @@ func (u *user) onCommitted(ctx actor.Context, m committed) {
 		u.commit(next)
 	}
 	u.settle(u.sys.now())
+	u.yieldNow()
 }
 
 func (u *user) acknowledge(ctx actor.Context, f *flight) {
@@ -173,10 +186,16 @@ func (u *user) acknowledge(ctx actor.Context, f *flight) {
 // what the store has is the truth.
 func (u *user) undo(ctx actor.Context, f *flight, err error) {
 	u.sys.metrics.storeErrors.Inc()
-	waiters := f.waiters
+	waiters, adopted := f.waiters, f.adopted
 	if u.next != nil {
-		waiters = append(waiters, u.next.waiters...)
+		waiters, adopted = append(waiters, u.next.waiters...), append(adopted, u.next.adopted...)
 		u.next = nil
+	}
+	for _, a := range adopted {
+		u.adopted(ctx, a, err)
+	}
+	for i := range u.hosts {
+		u.hosts[i].published = 0 // some of it may not be stored
 	}
 	refusal := &messages.Published{Error: messages.StatusOf(storeError(err))}
 	for _, w := range waiters {

@@ -26,9 +26,13 @@ type subscriptions []subscription
 // subscription is one change of an endpoint's list on its way through the
 // store. Changes of one endpoint follow one another.
 type subscription struct {
-	req    *messages.Subscribe
-	sender *actor.PID
-	answer *messages.Subscribed
+	endpoint string
+	req      *messages.Subscribe
+	sender   *actor.PID
+	answer   *messages.Subscribed
+
+	adopt *adoption // instead of a request: the list comes from another node
+	list  presence.Element
 }
 
 type (
@@ -47,17 +51,22 @@ type (
 // onSubscribe reads the list of one of this user's endpoints, changes it and
 // stores it. The list is not kept in memory: the endpoint holds what it needs.
 func (u *user) onSubscribe(ctx actor.Context, m *messages.Subscribe, sender *actor.PID) {
-	if u.subs == nil {
-		u.subs = &subscriptions{}
-	}
-	if len(*u.subs) >= maxStashed {
+	if u.subs != nil && len(*u.subs) >= maxStashed {
 		u.refuse(ctx, asked{m, sender}, messages.ErrOverloaded)
 		return
 	}
-	busy := u.subs.of(m.Endpoint) >= 0
-	*u.subs = append(*u.subs, subscription{req: m, sender: sender})
+	u.attached(m)
+	u.queueList(subscription{endpoint: m.Endpoint, req: m, sender: sender})
+}
+
+func (u *user) queueList(s subscription) {
+	if u.subs == nil {
+		u.subs = &subscriptions{}
+	}
+	busy := u.subs.of(s.endpoint) >= 0
+	*u.subs = append(*u.subs, s)
 	if !busy {
-		u.loadWatch(m.Endpoint)
+		u.loadWatch(s.endpoint)
 	}
 }
 
@@ -69,11 +78,15 @@ func (u *user) loadWatch(endpoint string) {
 
 // of is the index of the oldest change of an endpoint, -1 if none.
 func (s subscriptions) of(endpoint string) int {
-	return slices.IndexFunc(s, func(s subscription) bool { return s.req.Endpoint == endpoint })
+	return slices.IndexFunc(s, func(s subscription) bool { return s.endpoint == endpoint })
 }
 
 func (u *user) onWatchLoaded(ctx actor.Context, m watchLoaded) {
 	s := &(*u.subs)[u.subs.of(m.endpoint)]
+	if s.adopt != nil {
+		u.adoptList(ctx, s, m)
+		return
+	}
 	if m.err != nil {
 		u.endSubscribe(ctx, m.endpoint, &messages.Subscribed{Error: messages.StatusOf(storeError(m.err))})
 		return
@@ -88,7 +101,9 @@ func (u *user) onWatchLoaded(ctx actor.Context, m watchLoaded) {
 		u.endSubscribe(ctx, m.endpoint, &messages.Subscribed{Error: messages.StatusOf(err)})
 		return
 	}
-	s.answer = &messages.Subscribed{Targets: messages.FromUsers(targets), Refused: messages.FromUsers(refused)}
+	s.answer = &messages.Subscribed{
+		Targets: messages.FromUsers(targets), Refused: messages.FromUsers(refused), Session: u.leased(m.endpoint, now),
+	}
 	fresh := m.element.Expires-now.UnixMilli() > renewWatch.Milliseconds()
 	if slices.Equal(old, targets) && (len(targets) == 0 || fresh) && !s.req.End {
 		u.endSubscribe(ctx, m.endpoint, s.answer)
@@ -108,7 +123,12 @@ func (u *user) onWatchLoaded(ctx actor.Context, m watchLoaded) {
 }
 
 func (u *user) onWatchCommitted(ctx actor.Context, m watchCommitted) {
-	a := (*u.subs)[u.subs.of(m.endpoint)].answer
+	s := &(*u.subs)[u.subs.of(m.endpoint)]
+	if s.adopt != nil {
+		u.endList(ctx, s, m.err)
+		return
+	}
+	a := s.answer
 	if m.err != nil {
 		a = &messages.Subscribed{Error: messages.StatusOf(storeError(m.err))}
 	}
@@ -117,8 +137,13 @@ func (u *user) onWatchCommitted(ctx actor.Context, m watchCommitted) {
 
 // endSubscribe answers the oldest change of an endpoint and starts the next.
 func (u *user) endSubscribe(ctx actor.Context, endpoint string, a *messages.Subscribed) {
+	u.answer(ctx, (*u.subs)[u.subs.of(endpoint)].sender, a)
+	u.nextList(endpoint)
+}
+
+// nextList takes the oldest change of an endpoint off the queue.
+func (u *user) nextList(endpoint string) {
 	i := u.subs.of(endpoint)
-	u.answer(ctx, (*u.subs)[i].sender, a)
 	*u.subs = slices.Delete(*u.subs, i, i+1)
 	again := u.subs.of(endpoint) >= 0
 	if len(*u.subs) == 0 {
@@ -127,6 +152,7 @@ func (u *user) endSubscribe(ctx actor.Context, endpoint string, a *messages.Subs
 	if again {
 		u.loadWatch(endpoint)
 	}
+	u.yieldNow()
 }
 
 // change applies a request to a sorted list. What does not fit under the limit

@@ -13,8 +13,10 @@ import (
 // group is the live endpoints of one gateway that show this user, sorted by
 // endpoint. It is soft state: gateways register again when it is lost.
 type group struct {
-	gateway  string
-	watchers []watcher
+	gateway   *gateway
+	watchers  []watcher
+	endpoints uint64           // sum of the watchers' spread numbers
+	sent      presence.Version // the newest that the gateway was sent
 }
 
 // watcher is kept small: a user with thousands of them is normal. The viewer is
@@ -23,37 +25,6 @@ type watcher struct {
 	viewer   *messages.User
 	endpoint uint32
 	view     presence.View
-}
-
-// onRegister decides what the viewer may see and sends it unless the endpoint
-// has it. A gateway that knows a newer version than this owner raises the clock,
-// so that no client ever sees a version go back.
-func (u *user) onRegister(m *messages.Register) {
-	g := u.group(m.Gateway)
-	i, known := g.find(m.Endpoint)
-	if !known {
-		if u.watchers() >= u.rules().Quotas.Watchers {
-			u.sys.metrics.publisherFull.Inc()
-			u.watching = slices.DeleteFunc(u.watching, func(g group) bool { return len(g.watchers) == 0 })
-			u.send(m.Gateway, m.Endpoint, 1, presence.State{})
-			return
-		}
-		g.insert(i)
-	}
-	w := &g.watchers[i]
-	*w = watcher{viewer: m.Viewer, endpoint: m.Endpoint, view: u.decide(m.Viewer)}
-	have, version := presence.Version(m.Have), u.shown(w)
-	if have == version {
-		return
-	}
-	if have > version {
-		now := u.sys.now()
-		if err := u.clock.Accept(have, now); err != nil {
-			u.sys.metrics.clockAhead.Inc()
-		}
-		version = u.clock.Next(now)
-	}
-	u.send(m.Gateway, m.Endpoint, version, u.seen(w.view))
 }
 
 // shown is the version of what a watcher is shown. A change of permission is a
@@ -76,26 +47,48 @@ func (u *user) shown(w *watcher) presence.Version {
 func (u *user) letGo() {
 	for i := range u.watching {
 		g := &u.watching[i]
-		if g.gateway != u.sys.node.ID {
-			continue // other gateways find out by their own check
-		}
-		to := make([]uint32, len(g.watchers))
-		for j := range g.watchers {
-			to[j] = g.watchers[j].endpoint
-		}
-		u.sys.post(forgotten{u.id}, u.id, to)
+		u.alter(g, 0, 0)
+		u.sys.release(g.gateway.name, u.id, g.numbers())
 	}
 	u.watching = nil
+}
+
+func (g *group) numbers() []uint32 {
+	to := make([]uint32, len(g.watchers))
+	for i := range g.watchers {
+		to[i] = g.watchers[i].endpoint
+	}
+	return to
+}
+
+// alter keeps the sums of the gateway's registrations.
+func (u *user) alter(g *group, endpoints uint64, sent presence.Version) {
+	hash := u.id.Hash()
+	from := share(hash, g.endpoints, g.sent)
+	g.endpoints, g.sent = endpoints, sent
+	g.gateway.sums.change(uint16(hash%presence.Shards), from, share(hash, endpoints, sent))
+}
+
+// drop forgets the registrations of gateways.
+func (u *user) drop(which func(*gateway) bool) {
+	u.watching = slices.DeleteFunc(u.watching, func(g group) bool {
+		if !which(g.gateway) {
+			return false
+		}
+		u.alter(&g, 0, 0)
+		return true
+	})
 }
 
 func (u *user) onUnregister(m *messages.Unregister) {
 	for i := range u.watching {
 		g := &u.watching[i]
-		if g.gateway != m.Gateway {
+		if g.gateway.name != m.Gateway {
 			continue
 		}
 		if at, ok := g.find(m.Endpoint); ok {
 			g.watchers = slices.Delete(g.watchers, at, at+1)
+			u.alter(g, g.endpoints-spread(uint64(m.Endpoint)), g.sent)
 		}
 		if len(g.watchers) == 0 {
 			u.watching = slices.Delete(u.watching, i, i+1)
@@ -118,20 +111,21 @@ func (u *user) onRecheck(m *messages.Recheck) {
 func (u *user) recheck() {
 	for i := range u.watching {
 		g := &u.watching[i]
+		sent := g.sent
 		for j := range g.watchers {
 			w := &g.watchers[j]
-			before := max(u.shown(w), u.version)
 			view := u.decide(w.viewer)
 			if view == w.view {
 				continue
 			}
 			w.view = view
 			version := u.shown(w)
-			if version < before || version <= u.told { // a policy that looks older than the state
+			if version <= max(sent, u.told) { // a policy that looks older than what was sent
+				u.clock.Observe(sent)
 				version = u.clock.Next(u.sys.now())
 				u.told = version
 			}
-			u.send(g.gateway, w.endpoint, version, u.seen(view))
+			u.send(g, w.endpoint, version, u.seen(view))
 		}
 	}
 }
@@ -208,17 +202,18 @@ func (u *user) onListBlocks(ctx actor.Context, sender *actor.PID) {
 }
 
 // send gives one endpoint one state.
-func (u *user) send(gateway string, endpoint uint32, v presence.Version, s presence.State) {
-	u.sys.deliver(gateway, &Update{Publisher: u.id, Version: v, State: s}, []uint32{endpoint})
+func (u *user) send(g *group, endpoint uint32, v presence.Version, s presence.State) {
+	u.alter(g, g.endpoints, max(g.sent, v))
+	u.sys.deliver(g.gateway.name, &Update{Publisher: u.id, Version: v, State: s}, []uint32{endpoint})
 }
 
-func (u *user) group(gateway string) *group {
+func (u *user) group(name string) *group {
 	for i := range u.watching {
-		if u.watching[i].gateway == gateway {
+		if u.watching[i].gateway.name == name {
 			return &u.watching[i]
 		}
 	}
-	u.watching = append(u.watching, group{gateway: gateway})
+	u.watching = append(u.watching, group{gateway: u.sys.gateways.of(name)})
 	return &u.watching[len(u.watching)-1]
 }
 
@@ -249,6 +244,9 @@ func (u *user) watchers() (n int) {
 // fanOut sends the committed state to everybody who may see it: one update per
 // gateway, whatever the number of its endpoints.
 func (u *user) fanOut(received int64) {
+	if u.version > u.owed {
+		u.owed = 0
+	}
 	up := &Update{Publisher: u.id, Version: u.version, State: u.state.Public(), received: received}
 	for i := range u.watching {
 		g := &u.watching[i]
@@ -259,7 +257,8 @@ func (u *user) fanOut(received int64) {
 			}
 		}
 		if len(to) > 0 {
-			u.sys.deliver(g.gateway, up, to)
+			u.alter(g, g.endpoints, max(g.sent, u.version))
+			u.sys.deliver(g.gateway.name, up, to)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package actors
 
 import (
 	"log/slog"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,70 +14,16 @@ import (
 	"rollcall/wheel"
 )
 
-// memoryStore keeps everything in maps and answers at once: in a bubble of
-// virtual time there is no disk.
-type memoryStore struct {
-	mu      sync.Mutex
-	users   map[presence.UserID]persistence.Loaded
-	watches map[string]presence.Element
-	feed    []persistence.Commit
-	loads   int
-}
-
-func (m *memoryStore) Commit(c persistence.Commit, done func(error)) {
-	m.mu.Lock()
-	m.users[c.User] = persistence.Loaded{
-		Record: c.Record.Clone(), State: c.State, Version: c.Version, Wake: c.Wake, Found: true,
-	}
-	if c.Announced {
-		m.feed = append(m.feed, c)
-	}
-	m.mu.Unlock()
-	done(nil)
-}
-
-func (m *memoryStore) Load(u presence.UserID, done func(persistence.Loaded, error)) {
-	m.mu.Lock()
-	m.loads++
-	l := m.users[u]
-	l.Record = l.Record.Clone()
-	m.mu.Unlock()
-	done(l, nil)
-}
-
-func (m *memoryStore) CommitWatch(u presence.UserID, e presence.Element, done func(error)) {
-	m.mu.Lock()
-	m.watches[u.String()+string(e.Key)] = e
-	m.mu.Unlock()
-	done(nil)
-}
-
-func (m *memoryStore) LoadWatch(u presence.UserID, endpoint string, done func(presence.Element, bool, error)) {
-	m.mu.Lock()
-	e, ok := m.watches[u.String()+string(presence.WatchKey(endpoint))]
-	m.mu.Unlock()
-	done(e, ok, nil)
-}
-
-func (m *memoryStore) CommitPolicy(_ presence.Policy, done func(error)) { done(nil) }
-func (m *memoryStore) Policies() ([]presence.Policy, error)             { return nil, nil }
-
-func (m *memoryStore) announced() int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.feed)
-}
-
 // virtually runs a test in virtual time: its sleeps cost nothing, timers fire
 // exactly when they should.
 func virtually(t *testing.T, f func(t *testing.T, w *world, m *memoryStore)) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &memoryStore{users: map[presence.UserID]persistence.Loaded{}, watches: map[string]presence.Element{}}
+		m := &memoryStore{users: map[presence.UserID]persistence.Loaded{}}
 		w := &world{t: t, clock: &clock{}, reg: prometheus.NewRegistry(), wheel: wheel.New(10*time.Millisecond, 4096)}
 		w.wheel.Start(t.Context())
 		var err error
 		w.System, err = New(Config{
-			Node: "n1", Seed: 7, Store: m, Log: slog.New(slog.DiscardHandler), Wheel: w.wheel,
+			Self: self("n1"), Seed: 7, Store: m, Log: slog.New(slog.DiscardHandler), Wheel: w.wheel,
 			Now: time.Now, Registerer: w.reg, Limits: trouter.DefaultLimits,
 		})
 		if err != nil {
