@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -17,11 +16,14 @@ import (
 	"rollcall/trouter"
 )
 
-// Config says who connects, to where, and who is told. Server and Token are
-// needed, the zero value of everything else is a good one.
+// Config says who connects, to where, and who is told. Token and one of Server
+// and Servers are needed, the zero value of everything else is a good one.
 type Config struct {
 	// Server is the address that the node prints, http:// or https://.
 	Server string
+	// Servers are further addresses, of nodes of the same cluster. When one
+	// cannot be reached or ends the connection, the next has its turn.
+	Servers []string
 	// Token supplies an access token of one and the same user. It is asked for
 	// each connection and again before the token ends, and should return one
 	// with some life left. StaticToken wraps a fixed one.
@@ -57,20 +59,21 @@ func StaticToken(token string) func(context.Context) (string, error) {
 // Client is one endpoint's connection to Rollcall, kept up until Close. All
 // methods may be called at any time from any goroutine.
 type Client struct {
-	cfg     Config
-	stream  string // URL of the WebSocket
-	codec   codec
-	http    *http.Client
-	feed    *feed
-	changes chan Presence
-	wake    chan struct{} // the writer may have something to do
-	ctx     context.Context
-	stop    context.CancelFunc
-	wg      sync.WaitGroup
+	cfg      Config
+	gateways gateways
+	codec    codec
+	http     *http.Client
+	feed     *feed
+	changes  chan Presence
+	wake     chan struct{} // the writer may have something to do
+	ctx      context.Context
+	stop     context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu       sync.Mutex
 	state    State
 	moved    chan struct{} // closed and replaced when state changes
+	failures int           // attempts and connections that have ended
 	home     presence.TenantID
 	session  session
 	watched  map[string]bool     // wanted users, as the caller or the node calls them
@@ -94,12 +97,12 @@ type session struct {
 // New starts a client that connects in the background, however long that takes.
 // Errors are ErrConfig.
 func New(cfg Config) (*Client, error) {
-	stream, err := cfg.complete()
+	to, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
 	c := &Client{
-		cfg: cfg, stream: stream, codec: protoCodec{}, http: cfg.HTTP,
+		cfg: cfg, gateways: to, codec: protoCodec{}, http: cfg.HTTP,
 		feed: newFeed(), changes: make(chan Presence), wake: make(chan struct{}, 1),
 		state: State{Status: Connecting, Since: time.Now()}, moved: make(chan struct{}),
 		session: session{inherits: cfg.named}, watched: map[string]bool{}, latest: map[string]Presence{},
@@ -124,48 +127,43 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// Dial is New that waits for the first connection and returns its error, if it
-// fails, instead of trying again. ctx bounds the waiting only.
+// Dial is New that waits for the first connection. When every address was tried
+// once it returns the last error instead of trying again. ctx bounds the waiting
+// only.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	c, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	for {
-		s, moved := c.watchState()
+		s, moved, failures := c.watchState()
 		switch {
 		case s.Status == Connected:
 			return c, nil
-		case s.Err != nil:
+		case s.Status == Ended || failures >= len(c.gateways.all):
 			return nil, errors.Join(s.Err, c.Close())
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("connect to %s: %w", cfg.Server, ctx.Err()), c.Close())
+			return nil, errors.Join(fmt.Errorf("no connection yet: %w", errors.Join(ctx.Err(), s.Err)), c.Close())
 		}
 	}
 }
 
-// complete fills in defaults and returns the URL to connect to.
-func (cfg *Config) complete() (string, error) {
+// complete fills in defaults and returns the addresses to connect to.
+func (cfg *Config) complete() (to gateways, err error) {
 	if cfg.Token == nil {
-		return "", fmt.Errorf("%w: Token is missing", ErrConfig)
+		return to, fmt.Errorf("%w: Token is missing", ErrConfig)
 	}
-	u, err := url.Parse(strings.TrimSuffix(cfg.Server, "/"))
-	if err != nil || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return "", fmt.Errorf("%w: Server must be an address such as http://127.0.0.1:8080", ErrConfig)
-	}
-	switch u.Scheme {
-	case "http", "https", "ws", "wss":
-	default:
-		return "", fmt.Errorf("%w: Server must begin with http:// or https://", ErrConfig)
+	if to, err = cfg.gateways(); err != nil {
+		return to, err
 	}
 	if cfg.named = cfg.Endpoint != ""; !cfg.named {
 		cfg.Endpoint = "go-" + strings.ToLower(rand.Text())
 	}
 	if len(cfg.Endpoint) > 64 || strings.IndexFunc(cfg.Endpoint, notInEndpoint) >= 0 {
-		return "", fmt.Errorf("%w: Endpoint must be 1 to 64 of A-Z a-z 0-9 _ . : -", ErrConfig)
+		return to, fmt.Errorf("%w: Endpoint must be 1 to 64 of A-Z a-z 0-9 _ . : -", ErrConfig)
 	}
 	if cfg.Device == presence.DeviceUnknown {
 		cfg.Device = presence.Desktop
@@ -176,8 +174,7 @@ func (cfg *Config) complete() (string, error) {
 	if cfg.jitter == nil {
 		cfg.jitter = jitter
 	}
-	u.Path += "/v1/stream"
-	return u.String(), nil
+	return to, nil
 }
 
 func notInEndpoint(r rune) bool {

@@ -127,6 +127,7 @@ type jsonIn struct {
 	Message      string              `json:"message"`
 	RetryAfterMs int64               `json:"retryAfterMs"`
 	AfterMs      int64               `json:"afterMs"`
+	DelayMs      int64               `json:"delayMs"`
 	Seq          uint64              `json:"seq"`
 	Items        []messages.ItemJSON `json:"items"`
 }
@@ -159,7 +160,9 @@ func (jsonCodec) decode(b []byte) (*messages.ServerFrame, error) {
 	case "pong":
 		f.Frame = &messages.ServerFrame_Pong{Pong: &messages.Pong{}}
 	case "notice":
-		f.Frame = &messages.ServerFrame_Notice{Notice: &messages.Notice{Code: in.Code, AfterMs: in.AfterMs}}
+		f.Frame = &messages.ServerFrame_Notice{Notice: &messages.Notice{
+			Code: in.Code, AfterMs: in.AfterMs, Url: in.URL, DelayMs: in.DelayMs,
+		}}
 	default:
 		err = fmt.Errorf("%w: a frame of type %.32q", ErrProtocol, in.Type)
 	}

@@ -44,8 +44,10 @@ func TestBothEncodingsReadTheSame(t *testing.T) {
 			&messages.ServerFrame{Id: 1, Frame: &messages.ServerFrame_Error{Error: &messages.Failure{Code: "publish_rate", Text: "slow", RetryAfterMs: 1000}}},
 		},
 		"notice": {
-			`{"type":"notice","code":"going_away","afterMs":30000}`,
-			&messages.ServerFrame{Frame: &messages.ServerFrame_Notice{Notice: &messages.Notice{Code: "going_away", AfterMs: 30000}}},
+			`{"type":"notice","code":"going_away","afterMs":30000,"url":"https://b","delayMs":700}`,
+			&messages.ServerFrame{Frame: &messages.ServerFrame_Notice{Notice: &messages.Notice{
+				Code: "going_away", AfterMs: 30000, Url: "https://b", DelayMs: 700,
+			}}},
 		},
 		"pong": {`{"type":"pong","new":{"field":1}}`, &messages.ServerFrame{Frame: &messages.ServerFrame_Pong{Pong: &messages.Pong{}}}},
 	} {

@@ -73,16 +73,19 @@ type ending struct {
 
 const maxStrikes = 3
 
+// superseded is the close code for a connection whose endpoint has another one.
+const superseded = 4409
+
 var closes = map[int]ending{
-	1000: {final: true, advice: "signed out"},
-	1002: {strike: true, fresh: true, advice: "this client and the node do not understand each other"},
-	1007: {strike: true, fresh: true, advice: "this client and the node do not understand each other"},
-	1008: {strike: true, fresh: true, advice: "this client broke a rule of the protocol"},
-	1009: {strike: true, fresh: true, advice: "a message was larger than the node takes"},
-	4401: {strike: true, advice: "the token is not valid, supply a new one"},
-	4403: {final: true, advice: "the token does not allow this, ask for one with the right scopes"},
-	4409: {final: true, advice: "the same endpoint id connected elsewhere, give each process its own"},
-	4429: {wait: 30 * time.Second, advice: "too many frames"},
+	1000:       {final: true, advice: "signed out"},
+	1002:       {strike: true, fresh: true, advice: "this client and the node do not understand each other"},
+	1007:       {strike: true, fresh: true, advice: "this client and the node do not understand each other"},
+	1008:       {strike: true, fresh: true, advice: "this client broke a rule of the protocol"},
+	1009:       {strike: true, fresh: true, advice: "a message was larger than the node takes"},
+	4401:       {strike: true, advice: "the token is not valid, supply a new one"},
+	4403:       {final: true, advice: "the token does not allow this, ask for one with the right scopes"},
+	superseded: {final: true, advice: "the same endpoint id connected elsewhere, give each process its own"},
+	4429:       {wait: 30 * time.Second, advice: "too many frames"},
 }
 
 // endingOf classifies why a connection ended. What nobody has foreseen is

@@ -33,6 +33,17 @@ var (
 	Backoff = backoff
 )
 
+// Hinted is what a client that is connected to from makes of a notice: the
+// address, if it follows one, and the delay.
+func Hinted(from string, n *messages.Notice) (string, time.Duration) {
+	at, err := newGateway(from)
+	if err != nil {
+		panic(err)
+	}
+	h := readHint(n, &at)
+	return h.to.server, h.delay
+}
+
 // Pending is how many changes the caller has not taken.
 func (c *Client) Pending() int {
 	c.feed.mu.Lock()

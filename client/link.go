@@ -17,13 +17,15 @@ import (
 // renews the token. serve waits for all.
 type link struct {
 	c        *Client
+	to       *gateway
 	ws       *websocket.Conn
 	token    string
 	ctx      context.Context // ends with the connection, by cancel with the reason
 	cancel   context.CancelCauseFunc
 	expiring chan struct{}
 	ping     time.Duration
-	most     int // bytes of a message to the node
+	most     int   // bytes of a message to the node
+	hint     *hint // touched by the reader alone
 
 	// Guarded by c.mu.
 	heard   time.Time
@@ -41,14 +43,14 @@ const (
 )
 
 func newLink(c *Client, token string) *link {
-	l := &link{c: c, token: token, expiring: make(chan struct{}, 1), heard: time.Now()}
+	l := &link{c: c, to: c.gateways.present(), token: token, expiring: make(chan struct{}, 1), heard: time.Now()}
 	l.ctx, l.cancel = context.WithCancelCause(context.WithoutCancel(c.ctx))
 	return l
 }
 
 // open connects and introduces itself; after an error nothing is left open.
 func (l *link) open() error {
-	ws, err := l.c.dial(l.hear)
+	ws, err := l.c.dial(l.to, l.hear)
 	if err != nil {
 		l.cancel(err)
 		return err
@@ -123,7 +125,7 @@ func (l *link) welcome(w *messages.Welcome) {
 	}
 	s.id = w.Session
 	c.repeat(!w.Resumed || time.Since(s.lost) > graceLeft)
-	c.move(State{Status: Connected, Resumed: w.Resumed, User: w.User, URL: w.Url})
+	c.move(State{Status: Connected, Resumed: w.Resumed, User: w.User, URL: w.Url, Server: l.to.server})
 }
 
 // serve works until the connection is over and says why it ended.
@@ -173,7 +175,7 @@ func (l *link) write(ctx context.Context, b []byte) error {
 func (l *link) lost(err error) error {
 	var c websocket.CloseError
 	if !errors.As(err, &c) {
-		return fmt.Errorf("connection to %s lost: %w", l.c.cfg.Server, err)
+		return fmt.Errorf("connection to %s lost: %w", l.to.server, err)
 	}
 	closed := &Closed{Code: int(c.Code), Text: c.Reason}
 	l.c.mu.Lock()
@@ -209,8 +211,11 @@ func (l *link) handle(f *messages.ServerFrame) {
 	case *messages.ServerFrame_Error:
 		l.onError(f.Id, failure(x.Error), now)
 	case *messages.ServerFrame_Notice:
-		if x.Notice.Code == "token_expiring" {
+		switch x.Notice.Code {
+		case "token_expiring":
 			nudge(l.expiring)
+		case "going_away":
+			l.hint = readHint(x.Notice, l.to)
 		}
 	}
 	nudge(c.wake)

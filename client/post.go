@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,12 +14,13 @@ import (
 )
 
 // Post publishes once without a connection, which is how applications publish,
-// with For, and how a script does. Of the Config only Server, Token and HTTP
-// count. A Device lives with its connection and cannot be posted.
+// with For, and how a script does. Of the Config only Server, Servers, Token and
+// HTTP count. A Device lives with its connection and cannot be posted.
 //
-// It does not try again: an *Error with RetryAfter says when to.
+// Where one address cannot be reached, or its node goes away, the next is tried.
+// Otherwise it does not try again: an *Error with RetryAfter says when to.
 func Post(ctx context.Context, cfg Config, s Source) (presence.Version, error) {
-	stream, err := cfg.complete()
+	to, err := cfg.complete()
 	if err != nil {
 		return 0, err
 	}
@@ -26,7 +28,23 @@ func Post(ctx context.Context, cfg Config, s Source) (presence.Version, error) {
 	if err != nil {
 		return 0, fmt.Errorf("get a token: %w", err)
 	}
-	req, err := postRequest(ctx, stream, s.frame())
+	var v presence.Version
+	for i := range to.all {
+		if v, err = cfg.post(ctx, &to.all[i], token, s); err == nil || !perhapsElsewhere(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return v, err
+}
+
+// perhapsElsewhere says whether another node may do what one has not.
+func perhapsElsewhere(err error) bool {
+	var e *Error
+	return !errors.As(err, &e) && !errors.Is(err, ErrProtocol) || errors.Is(err, messages.ErrClosing)
+}
+
+func (cfg *Config) post(ctx context.Context, to *gateway, token string, s Source) (presence.Version, error) {
+	req, err := postRequest(ctx, to.stream, s.frame())
 	if err != nil {
 		return 0, err
 	}
@@ -37,7 +55,7 @@ func Post(ctx context.Context, cfg Config, s Source) (presence.Version, error) {
 	}
 	resp, err := h.Do(req)
 	if err != nil {
-		return 0, unreached(cfg.Server, err)
+		return 0, unreached(to.server, err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was read
 	if resp.StatusCode != http.StatusOK {

@@ -33,7 +33,7 @@ const (
 func (c *Client) run() {
 	tries, strikes := 0, 0
 	for {
-		lasted, err := c.connect()
+		lasted, h, err := c.connect()
 		if c.ctx.Err() != nil {
 			c.end(nil)
 			return
@@ -42,6 +42,9 @@ func (c *Client) run() {
 			tries, strikes = 0, 0
 		}
 		e := endingOf(err)
+		if c.gateways.mistaken(err) {
+			e = ending{strike: true}
+		}
 		if e.strike {
 			strikes++
 		}
@@ -52,7 +55,7 @@ func (c *Client) run() {
 		if e.fresh {
 			c.session.id = ""
 		}
-		c.pause(e.wait+c.cfg.jitter(backoff(tries)), err)
+		c.pause(c.route(e, h, tries), err)
 		tries++
 	}
 }
@@ -69,6 +72,7 @@ func jitter(most time.Duration) time.Duration { return rand.N(most) }
 func (c *Client) pause(d time.Duration, err error) {
 	c.cfg.Log.Info("not connected", "error", err, "retryIn", d)
 	c.mu.Lock()
+	c.failures++
 	c.move(State{Status: Waiting, Err: err, Retry: time.Now().Add(d)})
 	c.mu.Unlock()
 	t := time.NewTimer(d)
@@ -87,9 +91,9 @@ func (c *Client) end(err error) {
 	c.failAll()
 }
 
-// connect makes one connection and returns when it is over, and how long it
-// was up.
-func (c *Client) connect() (time.Duration, error) {
+// connect makes one connection and returns when it is over: how long it was up,
+// and where to go from there if the gateway has said so.
+func (c *Client) connect() (time.Duration, *hint, error) {
 	c.mu.Lock()
 	if c.state.Status != Connecting {
 		c.move(State{Status: Connecting, Err: c.state.Err})
@@ -97,18 +101,18 @@ func (c *Client) connect() (time.Duration, error) {
 	c.mu.Unlock()
 	token, err := c.token(c.ctx)
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	l := newLink(c, token)
 	if err := l.open(); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	up := time.Now()
 	err = l.serve()
 	c.mu.Lock()
 	c.session.lost = time.Now()
 	c.mu.Unlock()
-	return time.Since(up), err
+	return time.Since(up), l.hint, err
 }
 
 func (c *Client) token(ctx context.Context) (string, error) {
@@ -122,10 +126,10 @@ func (c *Client) token(ctx context.Context) (string, error) {
 }
 
 // dial makes the handshake. A refusal in the protocol's error form is an *Error.
-func (c *Client) dial(heard func()) (*websocket.Conn, error) {
+func (c *Client) dial(to *gateway, heard func()) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(c.ctx, patience)
 	defer cancel()
-	ws, resp, err := websocket.Dial(ctx, c.stream, &websocket.DialOptions{ //nolint:bodyclose // nothing is left to close: see its documentation
+	ws, resp, err := websocket.Dial(ctx, to.stream, &websocket.DialOptions{ //nolint:bodyclose // nothing is left to close: see its documentation
 		HTTPClient: c.http, Subprotocols: []string{c.codec.subprotocol()},
 		OnPingReceived: func(context.Context, []byte) bool {
 			heard()
@@ -133,21 +137,21 @@ func (c *Client) dial(heard func()) (*websocket.Conn, error) {
 		},
 	})
 	if err != nil {
-		return nil, c.dialError(resp, err)
+		return nil, dialError(to.server, resp, err)
 	}
 	if ws.Subprotocol() != c.codec.subprotocol() {
 		_ = ws.CloseNow() // nothing was said yet
-		return nil, fmt.Errorf("%w: %s does not speak %s", ErrProtocol, c.cfg.Server, c.codec.subprotocol())
+		return nil, fmt.Errorf("%w: %s does not speak %s", ErrProtocol, to.server, c.codec.subprotocol())
 	}
 	ws.SetReadLimit(maxFrame)
 	return ws, nil
 }
 
-func (c *Client) dialError(resp *http.Response, err error) error {
+func dialError(server string, resp *http.Response, err error) error {
 	if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		return fmt.Errorf("connect to %s: %w", c.cfg.Server, refused(resp))
+		return fmt.Errorf("connect to %s: %w", server, refused(resp))
 	}
-	return unreached(c.cfg.Server, err)
+	return unreached(server, err)
 }
 
 // unreached says plainly that there is no connection.

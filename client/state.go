@@ -34,6 +34,7 @@ type State struct {
 	Resumed bool      // of Connected: nothing was missed and nothing is sent again
 	User    string    // who the token's user is, known after the first connection
 	URL     string    // the endpoint's Trouter URL, for front ends that watch on its behalf
+	Server  string    // of Connected: the address of the node
 }
 
 func (s State) signedOut() bool {
@@ -48,11 +49,12 @@ func (c *Client) State() State {
 	return c.state
 }
 
-// watchState also returns a channel that is closed when the state changes.
-func (c *Client) watchState() (State, <-chan struct{}) {
+// watchState also returns a channel that is closed when the state changes, and
+// how many attempts and connections have ended.
+func (c *Client) watchState() (s State, moved <-chan struct{}, failures int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state, c.moved
+	return c.state, c.moved, c.failures
 }
 
 // move changes the state; c.mu is held.

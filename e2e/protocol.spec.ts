@@ -205,6 +205,17 @@ test.describe('a scripted node', () => {
     await expect(window.page.locator('#trouble')).toBeHidden();
   });
 
+  test('comes back when a node that goes away asks it to', async ({ open }) => {
+    const { link } = await open('alice', { prepare });
+    await script.next('watch');
+    const told = Date.now();
+    script.say({ type: 'notice', code: 'going_away', afterMs: 0, url: 'http://elsewhere.invalid', delayMs: 1800 });
+    await script.socket.close({ code: 4503, reason: 'going_away' });
+    await script.next('hello', 2);
+    expect(Date.now() - told).toBeGreaterThanOrEqual(1790); // the first wait of its own is at most 1 s
+    await expect(link).toHaveText('Connected');
+  });
+
   test('says what the node refuses', async ({ open }) => {
     const window = await open('alice', { prepare });
     await script.next('watch');

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,12 +15,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"rollcall/actors"
+	"rollcall/cluster/topology"
 	"rollcall/gateway/auth"
 	"rollcall/gateway/auth/devissuer"
 	"rollcall/gateway/front"
 	"rollcall/gateway/native"
 	"rollcall/persistence"
-	"rollcall/trouter"
 	"rollcall/wheel"
 )
 
@@ -36,7 +35,9 @@ type Config struct {
 	Graph    func(*front.Front) http.Handler
 	Page     http.Handler // at /, nil: none
 	Limits   front.Limits
-	Origins  []string // further origins whose pages may open sockets
+	Origins  []string       // further origins whose pages may open sockets
+	Cluster  *ClusterConfig // nil: the node is alone
+	Drain    time.Duration  // bound of a drain; 0: 30 s
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
 }
@@ -54,6 +55,8 @@ type Node struct {
 	native   *native.API
 	server   *server
 	registry *prometheus.Registry
+	self     topology.Member // as others see it
+	cluster  *membership     // nil: the node is alone
 	log      *slog.Logger
 
 	now  func() time.Time
@@ -64,6 +67,7 @@ type Node struct {
 
 	closing atomic.Bool
 	memory  memoryGuard
+	drain   drain
 }
 
 // Start opens the store and serves. The listeners are the node's from here on.
@@ -79,6 +83,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	background, stop := context.WithCancel(context.Background())
 	n.stop = stop
+	n.drain.init(c.Drain)
 	n.wheel.Start(context.Background())
 	if err := n.start(ctx, &c); err != nil {
 		closeListeners(&c.Server)
@@ -112,6 +117,9 @@ func (n *Node) start(ctx context.Context, c *Config) (err error) {
 	n.native = native.New(n.Front, actors.NewNotifications(n.store, followersPerTenant))
 	n.observe()
 	n.memory.start(n)
+	if err := n.join(c); err != nil {
+		return err
+	}
 	n.server = newServer(c, n)
 	return n.server.start()
 }
@@ -125,11 +133,7 @@ func (n *Node) open(c *Config) (err error) {
 	if n.store, err = persistence.Open(store); err != nil {
 		return err
 	}
-	n.actors, err = actors.New(actors.Config{
-		Node: "n" + strconv.FormatUint(n.store.Node(), 36), Seed: n.store.Node(), Store: n.store, Log: c.Log,
-		Wheel: n.wheel, Now: c.Now, Registerer: n.registry, Limits: trouter.DefaultLimits,
-	})
-	return err
+	return n.openActors(c)
 }
 
 func devVerifier(ctx context.Context, c *Config) (*auth.Verifier, error) {
@@ -158,18 +162,22 @@ func (n *Node) ready() error {
 	if n.closing.Load() {
 		return errors.New("the node goes away")
 	}
+	if n.drain.draining() {
+		return errors.New("draining")
+	}
 	if !n.store.Writable() {
 		return errors.New("the store takes no writes")
 	}
-	return nil
+	return n.cluster.ready()
 }
 
 // Close ends the node gracefully: it takes no new connections, tells clients to
-// go elsewhere, lets the actors finish and closes the store. It takes seconds at
-// most, whatever clients do.
+// go elsewhere, leaves its cluster, lets the actors finish and closes the store.
+// It takes seconds at most, whatever clients do.
 func (n *Node) Close() error {
 	n.once.Do(func() {
 		n.closing.Store(true)
+		n.drain.stop()
 		n.wheel.Stop(&n.memory.timer)
 		n.stop()
 		n.wg.Wait()
@@ -182,9 +190,11 @@ func (n *Node) Close() error {
 		if n.server != nil {
 			n.err = n.server.close()
 		}
+		n.leave()
 		if n.actors != nil {
 			n.actors.Close()
 		}
+		n.err = errors.Join(n.err, n.cluster.close())
 		n.wheel.Close()
 		if n.store != nil {
 			n.err = errors.Join(n.err, n.store.Close())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"rollcall/cluster/topology"
 	"rollcall/gateway/front"
 )
 
@@ -30,6 +31,7 @@ const (
 	idleTimeout   = 60 * time.Second
 	maxHeader     = 16 << 10
 	drainTimeout  = 5 * time.Second // for requests under way when the node closes
+	adminTimeout  = time.Second     // for the same of the administration: who waits for a drain is told its end
 )
 
 // server is the node's listeners.
@@ -58,6 +60,9 @@ func newServer(c *Config, n *Node) *server {
 }
 
 func (s *server) publicRoutes(c *Config) http.Handler {
+	if s.node.self.Roles&topology.Gateway == 0 {
+		return s.healthRoutes()
+	}
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.node.native)
 	mux.Handle("/trouter/", s.node.native)
@@ -84,6 +89,8 @@ func (s *server) adminRoutes() http.Handler {
 	mux.HandleFunc("/livez", live)
 	mux.HandleFunc("/readyz", s.ready)
 	mux.Handle("/admin/v1/tenants/", s.policies)
+	mux.HandleFunc("GET /admin/v1/cluster", s.cluster)
+	mux.HandleFunc("POST /admin/v1/drain", s.drain)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
@@ -143,7 +150,11 @@ func (s *server) close() error {
 	if err != nil {
 		_ = s.public.Close() // what is left is cut off
 	}
-	_ = s.admin.Close() // nobody waits for a metric
+	told, stop := context.WithTimeout(context.Background(), adminTimeout)
+	defer stop()
+	if s.admin.Shutdown(told) != nil {
+		_ = s.admin.Close() // nobody waits for a metric
+	}
 	s.wg.Wait()
 	if errors.Is(err, net.ErrClosed) {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"rollcall/cluster/topology"
 	"rollcall/persistence"
 	"rollcall/presence"
 )
@@ -13,13 +14,31 @@ import (
 // that clients who come back are served meanwhile.
 const wakeRate = 2000
 
-// wakeUp activates every user whose presence changes by itself, so that what
-// came due while the node was down is announced and what comes is on a timer.
+// wakeUp activates the stored users of each shard that this node comes to own,
+// at its start and later, whose presence changes by itself, so that what came
+// due while the node was down is announced and what comes is on a timer.
 func (n *Node) wakeUp(ctx context.Context) {
+	var had topology.Set
+	for {
+		select {
+		case <-n.actors.Gained():
+		case <-ctx.Done():
+			return
+		}
+		owned := n.actors.Owned()
+		n.wakeShards(ctx, func(shard uint16) bool { return owned.Has(shard) && !had.Has(shard) })
+		had = owned
+	}
+}
+
+func (n *Node) wakeShards(ctx context.Context, gained func(shard uint16) bool) {
 	began, woken := time.Now(), 0
 	tick := time.NewTicker(time.Second / 20)
 	defer tick.Stop()
 	err := n.store.Wakeups(ctx, func(u presence.UserID, _ time.Time) error {
+		if !gained(u.Shard()) {
+			return nil
+		}
 		if woken++; woken%(wakeRate/20) == 0 {
 			select {
 			case <-tick.C:
@@ -32,7 +51,7 @@ func (n *Node) wakeUp(ctx context.Context) {
 	switch {
 	case ctx.Err() != nil || errors.Is(err, persistence.ErrClosed):
 	case err != nil:
-		n.log.Error("the start-up sweep of stored users failed", "error", err)
+		n.log.Error("the sweep of stored users failed", "error", err)
 	case woken > 0:
 		n.log.Info("stored users activated", "users", woken, "seconds", time.Since(began).Seconds())
 	}

@@ -5,6 +5,7 @@
 //	node token --server http://127.0.0.1:8080 --user alice
 //	node publish --user alice --availability Busy --note "back at 3"
 //	node watch --user bob alice carol
+//	node certs, node members, node shards, node drain: a cluster's secrets, its state, and leaving it
 //
 // It owns flags, signals and the exit code. All else is in the packages below.
 package main

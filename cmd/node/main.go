@@ -17,6 +17,11 @@ type commands struct {
 
 	Publish Publish `cmd:"" help:"Publish a user's state or note."`
 	Watch   Watch   `cmd:"" help:"Watch users: a live table, or lines where the output is no terminal."`
+
+	Members Members `cmd:"" help:"Show the members of a cluster, as one of them sees it."`
+	Shards  Shards  `cmd:"" help:"Show which member has how many shards, and what is being handed over."`
+	Drain   Drain   `cmd:"" help:"Hand a node's users and clients over to the others and end it."`
+	Certs   Certs   `cmd:"" help:"Make an authority for a cluster without one, and a node's certificates and gossip key."`
 }
 
 func main() {
@@ -25,6 +30,7 @@ func main() {
 		kong.Description("Rollcall, a presence service. Without arguments: a node for development on this machine."))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	k.BindTo(ctx, (*context.Context)(nil))
 	if err := k.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "node:", err)

@@ -44,7 +44,7 @@ func (p *Publish) run(ctx context.Context, out io.Writer) error {
 	for _, s := range said.sources(p) {
 		v, err := client.Post(ctx, cfg, p.meant(s))
 		if err != nil {
-			return advice(err, p.Server)
+			return advice(err, p.node())
 		}
 		if _, err := fmt.Fprintf(out, "%s, version %s\n", describe(s), v); err != nil {
 			return err
@@ -168,7 +168,7 @@ func (p *Publish) meant(s client.Source) client.Source {
 func (p *Publish) hold(ctx context.Context, cfg client.Config, s saying, out io.Writer) error {
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
-		return advice(err, p.Server)
+		return advice(err, p.node())
 	}
 	device := client.Device{Availability: s.availability, Activity: s.activity}
 	v, err := c.Publish(ctx, device)
@@ -186,7 +186,7 @@ func (p *Publish) hold(ctx context.Context, cfg client.Config, s saying, out io.
 	if ctx.Err() != nil {
 		err = nil // the usual end
 	}
-	return errors.Join(advice(err, p.Server), leave(c))
+	return errors.Join(advice(err, p.node()), leave(c))
 }
 
 func describe(s client.Source) string {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lmittmann/tint"
 
+	"rollcall/cluster/topology"
 	"rollcall/gateway"
 	"rollcall/gateway/auth"
 	"rollcall/gateway/auth/devissuer"
@@ -33,8 +34,9 @@ type Main struct {
 	Admin  string // URL of the admin listener, empty: none
 	Failed <-chan error
 
-	node *gateway.Node
-	dev  bool
+	node   *gateway.Node
+	dev    bool
+	drains bool // before it ends
 }
 
 // Start checks the flags, opens the store and serves. log gets the log.
@@ -43,12 +45,16 @@ func Start(ctx context.Context, s *Serve, log io.Writer) (*Main, error) {
 	if err != nil {
 		return nil, err
 	}
+	cluster, err := s.ClusterFlags.config(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if s.ResetData {
 		if err := persistence.Reset(s.Data); err != nil {
 			return nil, err
 		}
 	}
-	c := gateway.Config{Log: logger(s.Log, log), Limits: s.limits(), Origins: s.Origin}
+	c := gateway.Config{Log: logger(s.Log, log), Limits: s.limits(), Origins: s.Origin, Cluster: cluster, Drain: s.DrainTimeout}
 	failed := make(chan error, 1)
 	c.Graph = func(f *front.Front) http.Handler { return graph.New(graph.Config{Front: f, Demo: dev}) }
 	c.Store = persistence.Config{Dir: s.Data, NoSync: s.NoFsync, Fatal: func(err error) { failed <- err }}
@@ -56,12 +62,15 @@ func Start(ctx context.Context, s *Serve, log io.Writer) (*Main, error) {
 		return nil, err
 	}
 	if c.Base, err = s.base(c.Server.Public.Addr()); err == nil {
+		err = s.reachable(&c)
+	}
+	if err == nil {
 		err = s.tokens(ctx, dev, &c)
 	}
 	if err != nil {
 		return nil, errors.Join(err, closeAll(&c.Server))
 	}
-	m := &Main{URL: c.Base, Failed: failed, dev: dev}
+	m := &Main{URL: c.Base, Failed: failed, dev: dev, drains: cluster != nil && s.DrainTimeout > 0}
 	if c.Server.Admin != nil {
 		m.Admin = "http://" + c.Server.Admin.Addr().String()
 	}
@@ -100,8 +109,6 @@ func (s *Serve) mode() (dev bool, err error) {
 		return dev, errors.New("--tls-cert and --tls-key belong together")
 	case s.MaxSockets < 1 || s.PerAddress < 1 || s.Handshakes < 1:
 		return dev, errors.New("--max-sockets, --max-sockets-per-address and --max-handshakes are at least 1")
-	case min(s.MaxSockets, s.PerAddress, s.Handshakes) < 1:
-		return dev, errors.New("--max-sockets, --max-sockets-per-address and --max-handshakes must be above zero")
 	}
 	return dev, nil
 }
@@ -158,6 +165,16 @@ func (s *Serve) base(listening net.Addr) (string, error) {
 	return strings.TrimRight(s.PublicURL, "/"), nil
 }
 
+// reachable wants of a cluster's gateway the address that clients reach it by,
+// which other nodes hand on.
+func (s *Serve) reachable(c *gateway.Config) error {
+	host, _, _ := net.SplitHostPort(c.Server.Public.Addr().String()) // a listener's
+	if c.Cluster == nil || c.Cluster.Roles&topology.Gateway == 0 || s.PublicURL != "" || !net.ParseIP(host).IsUnspecified() {
+		return nil
+	}
+	return fmt.Errorf("--public-url is needed in a cluster with --listen %s: other nodes send clients here", s.Listen)
+}
+
 // tokens sets who is believed: the operator's issuers, or in development mode
 // one of the node's own.
 func (s *Serve) tokens(ctx context.Context, dev bool, c *gateway.Config) (err error) {
@@ -166,12 +183,21 @@ func (s *Serve) tokens(ctx context.Context, dev bool, c *gateway.Config) (err er
 		return err
 	}
 	c.Page = web.Handler()
-	// The key lies beside the store, which owns its directory.
-	key := filepath.Clean(s.Data) + ".dev-key"
-	if err := os.MkdirAll(filepath.Dir(key), 0o700); err != nil {
+	d := devissuer.Config{KeyFile: s.DevKey, URL: c.Base + "/dev", Audience: gateway.Audience}
+	if d.KeyFile == "" {
+		// Beside the store, which owns its directory.
+		d.KeyFile = filepath.Clean(s.Data) + ".dev-key"
+	}
+	if c.Cluster != nil { // whose nodes accept each other's tokens
+		d.Name = "urn:rollcall:development:" + c.Cluster.Name
+		if s.DevKey == "" {
+			d.KeyFile = filepath.Join(filepath.Dir(filepath.Clean(s.Data)), c.Cluster.Name+".dev-key")
+		}
+	}
+	if err := os.MkdirAll(filepath.Dir(d.KeyFile), 0o700); err != nil {
 		return fmt.Errorf("development key: %w", err)
 	}
-	c.Issuer, err = devissuer.New(devissuer.Config{KeyFile: key, URL: c.Base + "/dev", Audience: gateway.Audience})
+	c.Issuer, err = devissuer.New(d)
 	return err
 }
 
@@ -186,19 +212,4 @@ func logger(form string, w io.Writer) *slog.Logger {
 func terminal(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
-}
-
-// announce tells a person where to go. A node without a terminal serves as well.
-func (m *Main) announce(w io.Writer) {
-	if !m.dev {
-		_, _ = fmt.Fprintf(w, "rollcall serves %s\n", m.URL)
-		return
-	}
-	_, _ = fmt.Fprintf(w, `
-  DEVELOPMENT MODE: everybody on this machine can be anybody. Never expose it.
-
-  Page    %[1]s/
-  Token   node token --server %[1]s --user alice
-
-`, m.URL)
 }

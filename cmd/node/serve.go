@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 )
@@ -21,13 +22,16 @@ type Serve struct {
 	Handshakes  int      `name:"max-handshakes" default:"500" help:"New sockets a second."`
 	TLSCert     string   `type:"existingfile" help:"Certificate chain in PEM; with --tls-key the public address speaks TLS."`
 	TLSKey      string   `type:"existingfile" help:"Private key in PEM."`
+	DevKey      string   `name:"dev-key" placeholder:"FILE" help:"Key of the development mode's tokens; nodes of a cluster that share it accept each other's. Default: beside the data directory, one for all of a cluster there."`
 	Log         string   `enum:"text,json" default:"text" help:"Form of the log: text or json."`
 	NoFsync     bool     `name:"no-fsync" help:"Do not force commits to the disk: they survive a crash of the process, not of the machine."`
 	ResetData   bool     `name:"reset-data" help:"Move a damaged store in the data directory aside and start with an empty one."`
+
+	ClusterFlags `embed:"" group:"Cluster"`
 }
 
-// Run serves until the context ends, which SIGTERM and SIGINT do, or until the
-// storage fails.
+// Run serves until the context ends, which SIGTERM and SIGINT do, until the node
+// was drained, or until the storage fails.
 func (s *Serve) Run(ctx context.Context) error {
 	m, err := Start(ctx, s, os.Stderr)
 	if err != nil {
@@ -37,10 +41,23 @@ func (s *Serve) Run(ctx context.Context) error {
 	return m.wait(ctx)
 }
 
+// wait returns when the node has ended. A member of a cluster hands over what it
+// has before.
 func (m *Main) wait(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
-		return m.Close()
+		if !m.drains {
+			return m.Close()
+		}
+		m.node.BeginDrain()
+	case <-m.node.Drained():
+	case err := <-m.Failed:
+		return m.abandon(err)
+	}
+	select {
+	case <-m.node.Drained():
+		_, err := m.node.Drain(context.Background(), nil) // is over
+		return errors.Join(err, m.Close())
 	case err := <-m.Failed:
 		return m.abandon(err)
 	}

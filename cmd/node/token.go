@@ -41,37 +41,39 @@ func (t *Token) fetch(ctx context.Context) (string, error) {
 	} else {
 		form.Set("user", t.User)
 	}
-	return devToken(ctx, t.Server, form)
+	token, _, err := devToken(ctx, t.Server, form)
+	return token, err
 }
 
-// devToken asks a node's development issuer for a token.
-func devToken(ctx context.Context, server string, form url.Values) (string, error) {
+// devToken asks a node's development issuer for a token, which lives for life.
+func devToken(ctx context.Context, server string, form url.Values) (token string, life time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimRight(server, "/")+"/dev/token",
 		strings.NewReader(form.Encode()))
 	if err != nil {
-		return "", fmt.Errorf("--server: %w", err)
+		return "", 0, fmt.Errorf("--server: %w", err)
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("no node answers at %s, start one with: node (%w)", server, err)
+		return "", 0, fmt.Errorf("no node answers at %s, start one with: node (%w)", server, err)
 	}
 	defer func() { _ = res.Body.Close() }() // it was read
 	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err != nil {
-		return "", fmt.Errorf("answer of %s: %w", server, err)
+		return "", 0, fmt.Errorf("answer of %s: %w", server, err)
 	}
 	var answer struct {
-		Token  string `json:"access_token"`
-		Reason string `json:"error_description"`
+		Token   string `json:"access_token"`
+		Seconds int    `json:"expires_in"`
+		Reason  string `json:"error_description"`
 	}
 	if json.Unmarshal(body, &answer) != nil || res.StatusCode == http.StatusNotFound {
-		return "", fmt.Errorf("%s gives no tokens: it is no node in development mode", server)
+		return "", 0, fmt.Errorf("%s gives no tokens: it is no node in development mode", server)
 	}
 	if answer.Token == "" {
-		return "", errors.New(answer.Reason)
+		return "", 0, errors.New(answer.Reason)
 	}
-	return answer.Token, nil
+	return answer.Token, time.Duration(answer.Seconds) * time.Second, nil
 }

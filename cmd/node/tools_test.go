@@ -119,7 +119,7 @@ func run(t *testing.T, p *Publish) (string, error) {
 func TestPublishIsSeenByWatchAndSurvivesARestart(t *testing.T) {
 	dir := t.TempDir()
 	m := program(t, dir, "127.0.0.1:0")
-	at := func(user string) Access { return Access{Server: m.URL, User: user} }
+	at := func(user string) Access { return Access{Server: []string{m.URL}, User: user} }
 	w := watching(t, &Watch{Access: at("bob"), Users: []string{"alice", "ca401000-6c1f-4f0e-a9be-000000000003"}})
 	w.until("alice Offline/Offline")
 
@@ -159,11 +159,11 @@ func TestPublishIsSeenByWatchAndSurvivesARestart(t *testing.T) {
 func TestPublishAsADeviceLastsAsLongAsItRuns(t *testing.T) {
 	m := program(t, t.TempDir(), "127.0.0.1:0")
 	defer stopped(t, m)
-	w := watching(t, &Watch{Access: Access{Server: m.URL, User: "bob"}, JSON: true, Users: []string{"alice"}})
+	w := watching(t, &Watch{Access: Access{Server: []string{m.URL}, User: "bob"}, JSON: true, Users: []string{"alice"}})
 	w.until("alice Offline")
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	p := &Publish{Access: Access{Server: m.URL, User: "alice"}, Source: "client", Availability: "DoNotDisturb"}
+	p := &Publish{Access: Access{Server: []string{m.URL}, User: "alice"}, Source: "client", Availability: "DoNotDisturb"}
 	go func() { ended <- p.run(ctx, io.Discard) }()
 	w.until("alice DoNotDisturb/DoNotDisturb")
 	stop()
@@ -176,15 +176,15 @@ func TestPublishAsADeviceLastsAsLongAsItRuns(t *testing.T) {
 func TestToolsSayWhatToDo(t *testing.T) {
 	m := program(t, t.TempDir(), "127.0.0.1:0")
 	defer stopped(t, m)
-	here := Access{Server: m.URL, User: "alice"}
+	here := Access{Server: []string{m.URL}, User: "alice"}
 	for name, tt := range map[string]struct {
 		p    Publish
 		want string
 	}{
-		"nobody":         {Publish{Access: Access{Server: m.URL}, Availability: "Busy"}, "--user alice"},
-		"unknown user":   {Publish{Access: Access{Server: m.URL, User: "zoe"}, Availability: "Busy"}, "alice, bob, carol and dave"},
-		"no node":        {Publish{Access: Access{Server: "http://127.0.0.1:1", User: "alice"}, Availability: "Busy"}, "start one with"},
-		"forged token":   {Publish{Access: Access{Server: m.URL, Token: "x"}, Availability: "Busy"}, "node token --server"},
+		"nobody":         {Publish{Access: Access{Server: []string{m.URL}}, Availability: "Busy"}, "--user alice"},
+		"unknown user":   {Publish{Access: Access{Server: []string{m.URL}, User: "zoe"}, Availability: "Busy"}, "alice, bob, carol and dave"},
+		"no node":        {Publish{Access: Access{Server: []string{"http://127.0.0.1:1"}, User: "alice"}, Availability: "Busy"}, "start one with"},
+		"forged token":   {Publish{Access: Access{Server: []string{m.URL}, Token: "x"}, Availability: "Busy"}, "node token --server"},
 		"nothing":        {Publish{Access: here}, "--availability Busy"},
 		"no such state":  {Publish{Access: here, Availability: "Sleepy"}, "use Available, Busy"},
 		"bad duration":   {Publish{Access: here, Availability: "Busy", Duration: "soon"}, "30m"},

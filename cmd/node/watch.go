@@ -57,10 +57,10 @@ func (w *Watch) people() (ids []string, labels map[string]string) {
 func (w *Watch) open(ctx context.Context, cfg client.Config, ids []string) (*client.Client, error) {
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
-		return nil, advice(err, w.Server)
+		return nil, advice(err, w.node())
 	}
 	if err := c.Watch(ctx, ids...); err != nil {
-		return nil, errors.Join(advice(err, w.Server), leave(c))
+		return nil, errors.Join(advice(err, w.node()), leave(c))
 	}
 	return c, nil
 }
@@ -88,7 +88,7 @@ func (w *Watch) lines(ctx context.Context, cfg client.Config, out, problems io.W
 		case s.Status == client.Waiting:
 			text = fmt.Sprintf("%s not connected: %v\n", clock(s.Since), s.Err)
 		case s.Status == client.Connected:
-			text = clock(s.Since) + " connected\n"
+			text = clock(s.Since) + " connected to " + plain(s.Server) + "\n"
 		}
 		_, _ = io.WriteString(problems, text) // remarks; the lines are what counts
 	}
@@ -134,7 +134,7 @@ func clock(t time.Time) string { return t.Local().Format("15:04:05.000") }
 // table shows the users in the terminal until q.
 func (w *Watch) table(ctx context.Context, cfg client.Config) error {
 	ids, labels := w.people()
-	v := newView(w.Server, ids, labels)
+	v := newView(w.node(), ids, labels)
 	p := tea.NewProgram(v, tea.WithContext(ctx), tea.WithAltScreen())
 	cfg.OnChange = func(c client.Presence) { p.Send(c) }
 	cfg.OnState = func(s client.State) { p.Send(s) }
@@ -147,7 +147,7 @@ func (w *Watch) table(ctx context.Context, cfg client.Config) error {
 	go func() { // ended by stop, below
 		defer close(watched)
 		if err := c.Watch(watching, ids...); err != nil && watching.Err() == nil {
-			p.Send(failed{advice(err, w.Server)})
+			p.Send(failed{advice(err, w.node())})
 		}
 	}()
 	last, err := p.Run()

@@ -76,6 +76,9 @@ func (v view) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		return v.changed(m), nil
 	case client.State:
 		v.conn = m
+		if m.Server != "" {
+			v.server = plain(m.Server)
+		}
 		if m.Status == client.Ended && m.Err != nil {
 			v.err = m.Err
 			return v, tea.Quit

@@ -27,6 +27,7 @@ var (
 	ErrNotFound    = &messages.Error{Code: "not_found", Text: "there is nothing at this address"}
 	ErrMethod      = &messages.Error{Code: "method_not_allowed", Text: "this address does not take this method"}
 	ErrResync      = &messages.Error{Code: "resync", Text: "the feed no longer reaches back to the token: read the present state and go on without a token"}
+	ErrNoGateway   = &messages.Error{Code: "no_gateway", Text: "this node keeps presence for others and serves no clients: ask a node with the role gateway"}
 	ErrConflict    = &messages.Error{Code: "version_conflict", Text: "the stored version is another one: read it and try again"}
 )
 
@@ -42,6 +43,7 @@ var statuses = map[string]int{
 	"no_session":       http.StatusNotFound,
 	"not_found":        http.StatusNotFound,
 	"resync":           http.StatusGone,
+	"no_gateway":       http.StatusMisdirectedRequest,
 	"too_large":        http.StatusRequestEntityTooLarge,
 	"too_slow":         http.StatusRequestTimeout,
 	"too_many_headers": http.StatusRequestHeaderFieldsTooLarge,

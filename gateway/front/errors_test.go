@@ -19,7 +19,7 @@ var refusals = []error{
 	messages.ErrTimeout, messages.ErrClosing, messages.ErrStorageLow, messages.ErrStorage, messages.ErrInternal,
 	auth.ErrMissing, auth.ErrTokenTooLarge, auth.ErrExpired, auth.ErrInvalid, auth.ErrUnavailable,
 	ErrBadJSON, ErrTooLarge, ErrTooSlow, ErrHeaders, ErrEncoding, ErrTooManyIDs, ErrRate, ErrConnections, ErrAddress,
-	ErrMemory, ErrNotFound, ErrMethod, ErrResync, ErrConflict,
+	ErrMemory, ErrNotFound, ErrMethod, ErrResync, ErrConflict, ErrNoGateway,
 }
 
 func TestEveryRefusalHasAStatus(t *testing.T) {

@@ -45,7 +45,7 @@ func (f *Front) Wrap(next http.Handler) http.Handler {
 // level keeps what machines ask every few seconds out of the usual log.
 func level(path string) slog.Level {
 	switch path {
-	case "/livez", "/readyz", "/metrics":
+	case "/livez", "/readyz", "/metrics", "/admin/v1/cluster":
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"rollcall/actors"
+	"rollcall/cluster/topology"
 	"rollcall/gateway/auth"
 	"rollcall/gateway/auth/devissuer"
 	"rollcall/gateway/front"
@@ -111,7 +112,7 @@ func startWith(t testing.TB, demo bool) *world {
 		t.Fatal(err)
 	}
 	w.actors, err = actors.New(actors.Config{
-		Node: "n1", Seed: 1, Store: store, Log: log, Wheel: w.wheel, Now: w.time,
+		Self: topology.Member{ID: "n1", Incarnation: 1, Roles: topology.Gateway | topology.Presence}, Seed: 1, Store: store, Log: log, Wheel: w.wheel, Now: w.time,
 		Registerer: reg, Limits: trouter.DefaultLimits,
 	})
 	if err != nil {

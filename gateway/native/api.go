@@ -2,6 +2,7 @@ package native
 
 import (
 	"context"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,14 +26,15 @@ type API struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 
-	mu     sync.Mutex
-	open   map[closer]struct{}
-	closed bool
-	live   sync.WaitGroup // sockets and streams
+	mu       sync.Mutex
+	open     map[closer]struct{}
+	refusing bool // new connections
+	closed   bool
+	live     sync.WaitGroup // sockets and streams
 }
 
 // closer is a connection that the node can tell to go elsewhere.
-type closer interface{ goAway() }
+type closer interface{ goAway(h actors.Hint) }
 
 // New makes the surface; Close ends its connections.
 func New(f *front.Front, n *actors.Notifications) *API {
@@ -70,12 +72,20 @@ func (a *API) origin(origin, host string) bool {
 		slices.ContainsFunc(a.front.Origins, func(o string) bool { return strings.EqualFold(o, origin) })
 }
 
+// Refuse keeps new sockets, event streams and followed feeds away; those that
+// are there stay.
+func (a *API) Refuse() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refusing = true
+}
+
 // enter counts a connection that lives on after its request; ErrClosing while
-// the node closes. Each is followed by one leave.
+// the node goes away. Each is followed by one leave.
 func (a *API) enter() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.closed {
+	if a.refusing {
 		return messages.ErrClosing
 	}
 	a.live.Add(1)
@@ -89,7 +99,7 @@ func (a *API) register(c closer) {
 	closed := a.closed
 	a.mu.Unlock()
 	if closed {
-		c.goAway()
+		c.goAway(actors.Hint{Delay: rand.N(leastSpread)})
 	}
 }
 
@@ -119,19 +129,35 @@ func (a *API) give(door front.Door) {
 	a.live.Done()
 }
 
-// Close tells every connection that the node goes away and waits until they
-// have ended, which they do within seconds whatever the clients do.
+const (
+	leastSpread = time.Second
+	// mostSpread leaves time to connect within a short grace: who comes back later
+	// was offline meanwhile.
+	mostSpread = 5 * time.Second
+)
+
+// spread is over what time n clients that lose the node together come back: no
+// faster than it takes new sockets, if that is not too long.
+func (a *API) spread(n int) time.Duration {
+	r := a.front.Limits.Handshakes
+	return min(max(r.Per*time.Duration(n)/time.Duration(max(r.Count, 1)), leastSpread), mostSpread)
+}
+
+// Close tells every connection that the node goes away, and to come back to the
+// same address, and waits until they have ended, which they do within seconds
+// whatever the clients do.
 func (a *API) Close() {
 	a.mu.Lock()
-	a.closed = true
+	a.refusing, a.closed = true, true
 	all := make([]closer, 0, len(a.open))
 	for c := range a.open {
 		all = append(all, c)
 	}
 	a.mu.Unlock()
 	a.cancel()
+	within := a.spread(len(all))
 	for _, c := range all {
-		c.goAway()
+		c.goAway(actors.Hint{Delay: rand.N(within)})
 	}
 	a.live.Wait()
 }

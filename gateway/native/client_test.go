@@ -30,6 +30,7 @@ type message struct {
 	Message  string              `json:"message"`
 	RetryMS  int64               `json:"retryAfterMs"`
 	AfterMS  int64               `json:"afterMs"`
+	DelayMS  int64               `json:"delayMs"`
 	Version  string              `json:"version"`
 	Watching int                 `json:"watching"`
 	Refused  []string            `json:"refused"`

@@ -66,7 +66,7 @@ func TestEncodersAppend(t *testing.T) {
 			"batch":   func(b []byte) []byte { return c.batch(b, 1, home, updates()) },
 			"done":    func(b []byte) []byte { return c.done(b, 1, &actors.Answer{Version: 5}) },
 			"failure": func(b []byte) []byte { return c.failure(b, 1, messages.ErrBadID) },
-			"notice":  func(b []byte) []byte { return c.notice(b, notice{"x", 1}) },
+			"notice":  func(b []byte) []byte { return c.notice(b, notice{Code: "x", AfterMS: 1}) },
 			"pong":    c.pong,
 		} {
 			alone, behind := encode(nil), encode([]byte("before"))

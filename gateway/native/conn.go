@@ -47,6 +47,7 @@ func (s *stream) send(build func(b []byte) []byte) {
 // Welcome is of actors.Conn.
 func (s *stream) Welcome(a actors.Attached) {
 	s.queue(func(b []byte) []byte { return s.codec.welcome(b, newWelcome(s.api.front, s.key, &a)) })
+	s.welcomed.Store(true)
 }
 
 // SendBatch is of actors.Conn.
@@ -73,18 +74,28 @@ func (s *stream) Ping() { s.ws.Ping() }
 // LastHeard is of actors.Conn.
 func (s *stream) LastHeard() time.Time { return s.ws.LastHeard() }
 
+// Move is of actors.Conn.
+func (s *stream) Move(h actors.Hint) {
+	s.queue(func(b []byte) []byte { return s.codec.notice(b, goingAway(h)) })
+}
+
 // Close is of actors.Conn.
 func (s *stream) Close(r actors.CloseReason) {
 	c := reasons[r]
 	s.ws.Close(c.code, c.text)
 }
 
-func (s *stream) goAway() { s.Close(actors.CloseGoingAway) }
+func (s *stream) goAway(h actors.Hint) {
+	if s.welcomed.Load() { // nothing comes before the welcome
+		s.Move(h)
+	}
+	s.Close(actors.CloseGoingAway)
+}
 
 func (s *stream) late() { s.ws.Close(codeAuth, "no hello within 5 seconds") }
 
 func (s *stream) expiring(d time.Duration) {
-	s.send(func(b []byte) []byte { return s.codec.notice(b, notice{"token_expiring", d.Milliseconds()}) })
+	s.send(func(b []byte) []byte { return s.codec.notice(b, expiringIn(d)) })
 }
 
 func (s *stream) expired() { s.ws.Close(codeAuth, auth.ErrExpired.Code) }

@@ -141,6 +141,9 @@ func (e *events) Ping() {
 // timeout.
 func (e *events) LastHeard() time.Time { return e.api.front.Now() }
 
+// Move is of actors.Conn.
+func (e *events) Move(h actors.Hint) { e.event("notice", "", plain(goingAway(h))) }
+
 // Close is of actors.Conn.
 func (e *events) Close(r actors.CloseReason) {
 	c := reasons[r]
@@ -156,12 +159,15 @@ func (e *events) end(code uint16, text string) {
 	e.out.Close()
 }
 
-func (e *events) goAway() { e.Close(actors.CloseGoingAway) }
+func (e *events) goAway(h actors.Hint) {
+	e.Move(h)
+	e.Close(actors.CloseGoingAway)
+}
 
 func (e *events) late() {}
 
 func (e *events) expiring(d time.Duration) {
-	e.event("notice", "", plain(notice{"token_expiring", d.Milliseconds()}))
+	e.event("notice", "", plain(expiringIn(d)))
 	e.out.Flush()
 }
 

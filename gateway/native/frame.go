@@ -1,6 +1,8 @@
 package native
 
 import (
+	"time"
+
 	"rollcall/actors"
 	"rollcall/gateway/front"
 	"rollcall/gateway/wsconn"
@@ -54,10 +56,21 @@ type welcome struct {
 // maxMessage bounds a client's message, in bytes.
 const maxMessage = 16 << 10
 
-// notice warns of something that will end the connection.
+// notice warns of something that will end the connection. URL and DelayMS say
+// where and when to come back; without a URL it is where the client is now.
 type notice struct {
 	Code    string `json:"code"`
 	AfterMS int64  `json:"afterMs"`
+	URL     string `json:"url,omitempty"`
+	DelayMS int64  `json:"delayMs,omitempty"`
+}
+
+func expiringIn(d time.Duration) notice {
+	return notice{Code: "token_expiring", AfterMS: d.Milliseconds()}
+}
+
+func goingAway(h actors.Hint) notice {
+	return notice{Code: messages.ErrClosing.Code, URL: h.URL, DelayMS: h.Delay.Milliseconds()}
 }
 
 // codec is one encoding of the protocol. Encoders append a whole frame to b.

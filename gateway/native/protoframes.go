@@ -120,7 +120,7 @@ func (protoCodec) failure(b []byte, id uint64, e *messages.Error) []byte {
 
 func (protoCodec) notice(b []byte, n notice) []byte {
 	return appendFrame(b, &messages.ServerFrame{Frame: &messages.ServerFrame_Notice{Notice: &messages.Notice{
-		Code: n.Code, AfterMs: n.AfterMS,
+		Code: n.Code, AfterMs: n.AfterMS, Url: n.URL, DelayMs: n.DelayMS,
 	}}})
 }
 

@@ -110,23 +110,6 @@ func TestBlocks(t *testing.T) {
 	expect(t, call(t, http.MethodPut, url+"/nobody", token, ""), 400, "bad_id")
 }
 
-func TestClosingNodeSendsClientsElsewhere(t *testing.T) {
-	n := gatewaytest.Start(t, gatewaytest.Options{})
-	said, silent := connect(t, n, "alice", "a"), raw(t, n)
-	closed := make(chan error, 1)
-	go func() { closed <- n.Close() }()
-	said.closedWith(4503)
-	silent.closedWith(4503)
-	select {
-	case err := <-closed:
-		if err != nil {
-			t.Error(err)
-		}
-	case <-time.After(patience):
-		t.Fatal("the node does not close")
-	}
-}
-
 func TestPublishOfAnEndpointThatIsNotThere(t *testing.T) {
 	n := gatewaytest.Start(t, gatewaytest.Options{})
 	expect(t, call(t, http.MethodPost, n.URL+"/v1/publish", n.User(t, "alice"),

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"rollcall/actors"
@@ -34,9 +35,10 @@ type stream struct {
 	manners manners
 	link    *actors.Link // nil until the hello was taken
 
-	key    actors.EndpointKey // set before the endpoint knows the connection
-	device presence.Device
-	lease  lease
+	key      actors.EndpointKey // set before the endpoint knows the connection
+	device   presence.Device
+	lease    lease
+	welcomed atomic.Bool
 }
 
 // serveStream makes the request a socket and lets net/http go: the socket's

@@ -55,7 +55,7 @@ func (a *API) watchByURL(w http.ResponseWriter, r *http.Request) (actors.Answer,
 	if err := front.DecodeJSON(w, r, &body); err != nil {
 		return actors.Answer{}, err
 	}
-	link, err := a.endpoint(id, body.URL)
+	address, err := a.address(body.URL)
 	if err != nil {
 		return actors.Answer{}, err
 	}
@@ -65,14 +65,31 @@ func (a *API) watchByURL(w http.ResponseWriter, r *http.Request) (actors.Answer,
 	}
 	ctx, cancel := a.context(r)
 	defer cancel()
-	return link.WatchWait(ctx, c)
+	return a.front.Actors.WatchAt(ctx, id.User, address, c)
 }
 
-// endpoint finds the caller's own endpoint by its URL.
-func (a *API) endpoint(id *auth.Identity, url string) (*actors.Link, error) {
+// address reads the URL of an endpoint, of this gateway or of another member.
+func (a *API) address(url string) (trouter.Address, error) {
 	address, err := trouter.ParseURL(url, a.front.Base)
+	if err == nil {
+		return address, nil
+	}
+	for _, m := range a.front.Actors.Table().Members {
+		if m.URL == "" {
+			continue
+		}
+		if address, err = trouter.ParseURL(url, m.URL); err == nil {
+			return address, nil
+		}
+	}
+	return address, messages.ErrBadID.With("url is not the URL of an endpoint of this service")
+}
+
+// endpoint finds the caller's own endpoint on this gateway by its URL.
+func (a *API) endpoint(id *auth.Identity, url string) (*actors.Link, error) {
+	address, err := a.address(url)
 	if err != nil {
-		return nil, messages.ErrBadID.With("url is not the URL of an endpoint of this service")
+		return nil, err
 	}
 	return a.front.Actors.Endpoint(id.User, address)
 }

@@ -86,6 +86,7 @@ export class Stream {
   #token = null; // {value, renew}
   #nextId = 1;
   #attempt = 0;
+  #comeBack; // ms after which a node that goes away wants to be asked again
   #timers = {};
 
   /** Calls welcome, batch, notice and state of `on`; `token` resolves to {value, life in ms}. */
@@ -197,6 +198,8 @@ export class Stream {
 
   #notice(frame) {
     if (frame.code === 'token_expiring') this.#renew();
+    // A page belongs to its node, so another node's address is not followed, only the delay.
+    if (frame.code === 'going_away') this.#comeBack = Math.min(Math.max(Number(frame.delayMs) || 0, 0), LONGEST_WAIT);
     this.on.notice?.(frame);
   }
 
@@ -255,13 +258,14 @@ export class Stream {
   }
 
   #closed(code, reason) {
+    const comeBack = this.#comeBack;
     this.#release();
     if (FINAL.has(code)) {
       this.#stop(FINAL.get(code), code);
       return;
     }
     if (code === 4401) this.#token = null;
-    this.#later(reason || 'the connection was lost', code === 4429 ? LONGEST_WAIT : 0);
+    this.#later(reason || 'the connection was lost', code === 4429 ? LONGEST_WAIT : 0, comeBack);
   }
 
   #drop(why) {
@@ -274,14 +278,15 @@ export class Stream {
   // Forgets the socket: what it still says is not heard, what waits for it is told.
   #release() {
     this.#socket = null;
+    this.#comeBack = undefined;
     Object.keys(this.#timers).forEach((name) => this.#clear(name));
     for (const id of [...this.#pending.keys()]) this.#settle(id, (ask) => ask.reject(new Refused(LOST)));
   }
 
-  #later(why, atLeast = 0) {
+  #later(why, atLeast = 0, asked = undefined) {
     if (this.phase === 'stopped') return;
     this.#attempt++;
-    const wait = Math.max(atLeast, backoff(this.#attempt));
+    const wait = asked ?? Math.max(atLeast, backoff(this.#attempt));
     this.#after('retry', wait, () => this.#open());
     this.#enter('waiting', { retryAt: Date.now() + wait, why });
   }

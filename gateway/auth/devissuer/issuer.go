@@ -35,6 +35,9 @@ type Config struct {
 	// URL is the issuer's name and place, for instance
 	// http://127.0.0.1:8080/dev. Tokens of another URL are another issuer's.
 	URL string
+	// Name is what tokens say of their issuer; empty is URL. Issuers with one
+	// name and one key give tokens that are the same, wherever they are.
+	Name string
 	// Audience is what the tokens are for: the verifier's Audience.
 	Audience string
 	// Now is the clock; nil is time.Now.
@@ -43,6 +46,7 @@ type Config struct {
 
 // Issuer signs tokens for the demo directory. It is safe for concurrent use.
 type Issuer struct {
+	name     string
 	url      string
 	base     string // path of url
 	audience string
@@ -63,6 +67,9 @@ func New(c Config) (*Issuer, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Name == "" {
+		c.Name = c.URL
+	}
 	key, err := loadKey(c.KeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("devissuer: %w", err)
@@ -73,12 +80,12 @@ func New(c Config) (*Issuer, error) {
 		return nil, fmt.Errorf("devissuer: %w", err)
 	}
 	public.KeyID = base64.RawURLEncoding.EncodeToString(thumb)
-	return &Issuer{url: c.URL, base: u.Path, audience: c.Audience, now: c.Now, key: key, public: public}, nil
+	return &Issuer{name: c.Name, url: c.URL, base: u.Path, audience: c.Audience, now: c.Now, key: key, public: public}, nil
 }
 
-// Keys is the issuer as auth.Config.Keys takes it: the URL and the public key.
+// Keys is the issuer as auth.Config.Keys takes it: the name and the public key.
 func (i *Issuer) Keys() map[string][]crypto.PublicKey {
-	return map[string][]crypto.PublicKey{i.url: {i.key.Public()}}
+	return map[string][]crypto.PublicKey{i.name: {i.key.Public()}}
 }
 
 // UserToken signs a delegated token for a person of the demo directory, by
@@ -117,7 +124,7 @@ func (i *Issuer) AppToken(t presence.TenantID, life time.Duration) (string, erro
 
 func (i *Issuer) sign(life time.Duration, claims jwt.MapClaims) (string, error) {
 	now := i.now()
-	claims["iss"] = i.url
+	claims["iss"] = i.name
 	claims["aud"] = i.audience
 	claims["iat"] = now.Unix()
 	claims["nbf"] = now.Unix()

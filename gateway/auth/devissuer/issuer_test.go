@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -244,4 +246,34 @@ func must[T any](t *testing.T, v T, err error) T {
 		t.Fatal(err)
 	}
 	return v
+}
+
+func TestIssuersOfOneNameAcceptEachOther(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "key")
+	all := make([]*devissuer.Issuer, 4)
+	var working sync.WaitGroup
+	for i := range all { // the key is made by whoever is first
+		working.Go(func() {
+			all[i], _ = devissuer.New(devissuer.Config{KeyFile: file, URL: fmt.Sprintf("http://127.0.0.1:%d/dev", 8080+i), Name: "urn:one", Audience: audience})
+		})
+	}
+	working.Wait()
+	for _, from := range all {
+		if from == nil {
+			t.Fatal("an issuer could not be made")
+		}
+		raw, err := from.UserToken("alice", time.Hour)
+		must(t, raw, err)
+		for i, at := range all {
+			if _, err := inProcess(t, at).Verify(context.Background(), raw); err != nil {
+				t.Errorf("issuer %d: %v", i, err)
+			}
+		}
+		if _, err := inProcess(t, newIssuer(t, file, local)).Verify(context.Background(), raw); err == nil {
+			t.Error("an issuer of another name takes the token")
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(filepath.Dir(file), ".key-*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %q, %v", left, err)
+	}
 }

@@ -55,7 +55,8 @@ func parseKey(path string, data []byte) (*ecdsa.PrivateKey, error) {
 }
 
 // createKey writes the whole file under another name first: a crash leaves no
-// half a key behind.
+// half a key behind, and of several nodes that make one at once all use the
+// first.
 func createKey(path string) (*ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -72,10 +73,10 @@ func createKey(path string) (*ecdsa.PrivateKey, error) {
 	_, err = f.Write(pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}))
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Link(f.Name(), path)
 	}
-	if err != nil {
-		return nil, errors.Join(err, os.Remove(f.Name()))
+	if errors.Is(err, fs.ErrExist) {
+		key, err = loadKey(path)
 	}
-	return key, nil
+	return key, errors.Join(err, os.Remove(f.Name()))
 }

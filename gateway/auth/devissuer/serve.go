@@ -49,7 +49,7 @@ func loopback(hostport string) bool {
 
 func (i *Issuer) serveDiscovery(w http.ResponseWriter, _ *http.Request) {
 	answer(w, http.StatusOK, map[string]any{
-		"issuer":                                i.url,
+		"issuer":                                i.name,
 		"jwks_uri":                              i.url + "/jwks",
 		"token_endpoint":                        i.url + "/token",
 		"response_types_supported":              []string{"token"},
