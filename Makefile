@@ -33,9 +33,21 @@ picture: build e2e/node_modules/.package-lock.json ## take the README's picture 
 	@cd e2e && ROLLCALL_NODE="$(CURDIR)/bin/node" PICTURE="$(CURDIR)/docs/page.png" ../$(STEP) picture \
 		node_modules/.bin/playwright test looks.spec.ts -g 'picture of the README'
 
+.PHONY: demo-cluster
+demo-cluster: ## three nodes on this machine with the page on each, until Ctrl-C
+	@tools/democluster
+
 .PHONY: acceptance
 acceptance: ## the official Graph client against a running node
 	@$(STEP) acceptance tools/acceptance
+
+.PHONY: cluster-test
+cluster-test: ## every scenario of clustertest with real nodes: killed, paused, cut off, restarted; ten minutes
+	@$(STEP) cluster-test tools/clustertest full
+
+.PHONY: cluster-test-short
+cluster-test-short: ## the short scenarios: a minute and a half
+	@$(STEP) cluster-test-short tools/clustertest short
 
 .PHONY: check
 check: fmt-check vet lint generate-check bench test ## everything that must hold before a commit; with -k it goes on after a failure
