@@ -48,6 +48,7 @@ func (s *stream) send(build func(b []byte) []byte) {
 func (s *stream) Welcome(a actors.Attached) {
 	s.queue(func(b []byte) []byte { return s.codec.welcome(b, newWelcome(s.api.front, s.key, &a)) })
 	s.welcomed.Store(true)
+	s.warn(s.queue)
 }
 
 // SendBatch is of actors.Conn.
@@ -95,7 +96,17 @@ func (s *stream) goAway(h actors.Hint) {
 func (s *stream) late() { s.ws.Close(codeAuth, "no hello within 5 seconds") }
 
 func (s *stream) expiring(d time.Duration) {
-	s.send(func(b []byte) []byte { return s.codec.notice(b, expiringIn(d)) })
+	s.warning.Store(int64(d))
+	if s.welcomed.Load() { // nothing comes before the welcome
+		s.warn(s.send)
+	}
+}
+
+// warn sends the warning that the token ends, if one is due.
+func (s *stream) warn(write func(build func(b []byte) []byte)) {
+	if d := s.warning.Swap(0); d != 0 {
+		write(func(b []byte) []byte { return s.codec.notice(b, expiringIn(time.Duration(d))) })
+	}
 }
 
 func (s *stream) expired() { s.ws.Close(codeAuth, auth.ErrExpired.Code) }

@@ -39,6 +39,7 @@ type stream struct {
 	device   presence.Device
 	lease    lease
 	welcomed atomic.Bool
+	warning  atomic.Int64 // ns until the token ends; 0: nothing to say
 }
 
 // serveStream makes the request a socket and lets net/http go: the socket's
