@@ -1138,6 +1138,7 @@ type Envelope struct {
 	Table         uint64                 `protobuf:"fixed64,11,opt,name=table,proto3" json:"table,omitempty"`           // hash of the sender's shard table
 	Stream        uint64                 `protobuf:"varint,12,opt,name=stream,proto3" json:"stream,omitempty"`          // rises when the sender starts over after a loss
 	AckStream     uint64                 `protobuf:"varint,13,opt,name=ack_stream,json=ackStream,proto3" json:"ack_stream,omitempty"`
+	Gap           bool                   `protobuf:"varint,14,opt,name=gap,proto3" json:"gap,omitempty"` // something came too early: all that is not acknowledged is to be sent again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1261,6 +1262,13 @@ func (x *Envelope) GetAckStream() uint64 {
 		return x.AckStream
 	}
 	return 0
+}
+
+func (x *Envelope) GetGap() bool {
+	if x != nil {
+		return x.Gap
+	}
+	return false
 }
 
 // Frame is the one message type on the wire between nodes: an encoded Envelope.
@@ -2302,7 +2310,7 @@ const file_node_proto_rawDesc = "" +
 	"\ahandoff\x18\b \x01(\bR\ahandoff\x12\x14\n" +
 	"\x05owner\x18\t \x01(\tR\x05owner\x12\x17\n" +
 	"\aleft_ms\x18\n" +
-	" \x01(\rR\x06leftMs\"\x8c\x03\n" +
+	" \x01(\rR\x06leftMs\"\x9e\x03\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +
@@ -2318,7 +2326,8 @@ const file_node_proto_rawDesc = "" +
 	"\x05table\x18\v \x01(\x06R\x05table\x12\x16\n" +
 	"\x06stream\x18\f \x01(\x04R\x06stream\x12\x1d\n" +
 	"\n" +
-	"ack_stream\x18\r \x01(\x04R\tackStream\"#\n" +
+	"ack_stream\x18\r \x01(\x04R\tackStream\x12\x10\n" +
+	"\x03gap\x18\x0e \x01(\bR\x03gap\"#\n" +
 	"\x05Frame\x12\x1a\n" +
 	"\benvelope\x18\x01 \x01(\fR\benvelope\":\n" +
 	"\fHandoffBegin\x12\x14\n" +

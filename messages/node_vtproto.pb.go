@@ -1097,6 +1097,16 @@ func (m *Envelope) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Gap {
+		i--
+		if m.Gap {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x70
+	}
 	if m.AckStream != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.AckStream))
 		i--
@@ -2521,6 +2531,9 @@ func (m *Envelope) SizeVT() (n int) {
 	}
 	if m.AckStream != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.AckStream))
+	}
+	if m.Gap {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -5716,6 +5729,26 @@ func (m *Envelope) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 14:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Gap", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Gap = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

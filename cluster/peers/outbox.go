@@ -68,12 +68,13 @@ type outbox struct {
 	quiet       time.Time // the same, or since the connection was made
 	retryAt     time.Time
 	helloAt     time.Time
-	failures    int // connections since the last acknowledgement
+	failures    int  // connections since the last acknowledgement
 	heard       bool // this connection has brought one
 
 	owed  owed
 	timer wheel.Timer
 	armed time.Time // the moment of timer; zero: not armed
+	gapAt time.Time // when the peer was told last that something is missing
 	tally tally
 
 	batch messages.Envelope // scratch of the goroutine
@@ -88,6 +89,7 @@ type frame struct {
 
 // owed is what the peer has not been told about its own envelopes.
 type owed struct {
+	gap       bool
 	upTo      place
 	envelopes int
 	bytes     int
@@ -184,6 +186,31 @@ func (o *outbox) owe(upTo place, size int, again bool) {
 		a.at = now
 		o.poke()
 	}
+}
+
+// gapEvery is how often a peer is told that something is missing.
+const gapEvery = 100 * time.Millisecond
+
+// missing tells the peer that an envelope came too early: one before it was
+// refused, since the peer was no member yet.
+func (o *outbox) missing() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.peers.config.Now()
+	if o.closed || now.Before(o.gapAt.Add(gapEvery)) {
+		return
+	}
+	o.gapAt = now
+	o.owed.gap, o.owed.at = true, now
+	o.poke()
+}
+
+// again sends everything that is not acknowledged once more.
+func (o *outbox) again() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.next = 0
+	o.poke()
 }
 
 // acked takes an acknowledgement of everything in a stream up to seq.

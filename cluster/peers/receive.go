@@ -77,6 +77,9 @@ func (p *Peers) receive(b []byte) {
 	}
 	p.metrics.envelopes.Inc()
 	n.out.acked(e.AckStream, e.Ack)
+	if e.Gap {
+		n.out.again()
+	}
 	if e.Seq != 0 {
 		p.accept(n, e, len(b))
 	}
@@ -143,13 +146,14 @@ func (p *Peers) admit(e *messages.Envelope) (n *peer, reason string) {
 }
 
 // accept hands an envelope over if it is the next one. One that was handled
-// before is acknowledged again, one that comes too early is left to be sent
+// before is acknowledged again; one that comes too early makes the peer send it
 // again with what is missing before it.
 func (p *Peers) accept(n *peer, e *messages.Envelope, size int) {
 	was, now := n.in.take(e, func() { p.config.Receive(n.member.ID, e) })
 	switch {
 	case now.stream == e.Stream && now.seq < e.Seq, now.stream < e.Stream:
 		p.metrics.early.Inc()
+		n.out.missing()
 	case now == was:
 		p.metrics.duplicates.Inc()
 		n.out.owe(now, size, true)

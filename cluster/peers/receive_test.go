@@ -229,3 +229,26 @@ func FuzzReceive(f *testing.F) {
 		})
 	})
 }
+
+// A member that was given up for a moment and sends meanwhile: what was refused
+// is sent again as soon as something after it arrives, not after seconds.
+func TestWhatIsMissingIsAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net, n := newFakeNet(t, "a", "b")
+		a, b := n[0], n[1]
+		knowAll(a, b)
+		send(t, a, b, 1, 1)
+		sleep(time.Second)
+		know(b) // b gives a up
+		net.cut(b, a.member.Addr)
+		send(t, a, b, 2, 1) // b waits for a to be a member again, in vain
+		sleep(meetTime + cutAfter/20)
+		knowAll(a, b)
+		sleep(gapEvery) // b has reached a
+		send(t, a, b, 3, 1)
+		sleep(2 * gapEvery)
+		if !inOrder(b.numbers("a"), 1, 3) {
+			t.Errorf("so much has arrived: %v", b.numbers("a"))
+		}
+	})
+}

@@ -213,7 +213,8 @@ func (o *outbox) head(e *messages.Envelope) {
 	e.From, e.Incarnation = c.Self.ID, c.Self.Incarnation
 	e.Epoch, e.Table = c.Header()
 	e.Ack, e.AckStream = o.owed.upTo.seq, o.owed.upTo.stream
-	o.owed.envelopes, o.owed.bytes, o.owed.at = 0, 0, time.Time{}
+	e.Gap = o.owed.gap
+	o.owed.envelopes, o.owed.bytes, o.owed.at, o.owed.gap = 0, 0, time.Time{}, false
 }
 
 func encode(e *messages.Envelope) *messages.Frame {
