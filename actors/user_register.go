@@ -56,9 +56,10 @@ func (u *user) onRegister(m *messages.Register) {
 
 // mourns says whether what is known of the user may not be all: its devices, or
 // another owner, come first with their word before a watcher who was shown
-// something else is told that the user is offline.
+// something else is told that the user is offline. What they have said counts
+// once it is stored.
 func (u *user) mourns(now time.Time) bool {
-	return now.Before(u.sys.mourning(u.id.Shard())) && !u.anyLeased(now)
+	return now.Before(u.sys.mourning(u.id.Shard())) && (!u.anyLeased(now) || u.flight != nil)
 }
 
 // overtake gives the state a version above one that a gateway has from another
