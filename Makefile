@@ -41,6 +41,10 @@ demo-cluster: ## three nodes on this machine with the page on each, until Ctrl-C
 acceptance: ## the official Graph client against a running node
 	@$(STEP) acceptance tools/acceptance
 
+.PHONY: demo-check
+demo-check: ## the demo cluster starts, a publish through one node is read through another, it ends
+	@$(STEP) demo-check tools/democluster --check
+
 .PHONY: cluster-test
 cluster-test: ## every scenario of clustertest with real nodes: killed, paused, cut off, restarted; ten minutes
 	@$(STEP) cluster-test tools/clustertest full
@@ -50,7 +54,7 @@ cluster-test-short: ## the short scenarios: a minute and a half
 	@$(STEP) cluster-test-short tools/clustertest short
 
 .PHONY: check
-check: fmt-check vet lint generate-check bench test ## everything that must hold before a commit; with -k it goes on after a failure
+check: fmt-check vet lint generate-check bench test demo-check cluster-test-short ## everything that must hold before a commit; with -k it goes on after a failure
 
 .PHONY: fmt-check
 fmt-check: ## fail when gofmt would change a file
