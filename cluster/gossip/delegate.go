@@ -10,6 +10,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"rollcall/cluster/complaints"
 	"rollcall/cluster/topology"
 )
 
@@ -27,7 +28,7 @@ type delegate struct{ g *Gossip }
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
 	_, err := d.admit(n)
 	if err != nil {
-		d.g.refuse(n.Addr.String(), reasonOf(err), fmt.Sprintf("member %q: %v", cut(n.Name), err))
+		d.g.refuse(n.Addr.String(), reasonOf(err), fmt.Sprintf("member %q: %v", complaints.Cut(n.Name), err))
 	}
 	return err
 }
@@ -89,7 +90,7 @@ func reasonOf(err error) string {
 // NotifyConflict is part of memberlist.ConflictDelegate.
 func (d delegate) NotifyConflict(_, other *memberlist.Node) {
 	d.g.refuse(other.Addr.String(), reasonConflict,
-		fmt.Sprintf("%q is the name of a member at another address", cut(other.Name)))
+		fmt.Sprintf("%q is the name of a member at another address", complaints.Cut(other.Name)))
 }
 
 // NotifyJoin is part of memberlist.EventDelegate.

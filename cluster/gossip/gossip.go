@@ -18,6 +18,7 @@ import (
 	"github.com/hashicorp/memberlist"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/cluster/complaints"
 	"rollcall/cluster/topology"
 )
 
@@ -48,7 +49,7 @@ type Gossip struct {
 	keys       *keys      // nil without encryption
 	dice       *rand.Rand // of seek only
 	roster     roster
-	complaints complaints
+	complaints *complaints.Log
 	metrics    *metrics
 	list       *memberlist.Memberlist
 
@@ -120,7 +121,7 @@ func prepare(c Config, t tuning) (*Gossip, error) {
 			return nil, err
 		}
 	}
-	g.complaints = complaints{log: c.Log, now: c.Now}
+	g.complaints = complaints.New(c.Log, c.Now)
 	g.roster = roster{
 		cluster: c.Cluster, now: c.Now, meta: meta, peers: map[string]*record{},
 		self: Peer{Member: c.Self, State: Alive, Since: c.Now()},
@@ -240,7 +241,7 @@ func (g *Gossip) publish() {
 		default:
 		}
 		if newer, ok := g.roster.successor(); ok {
-			g.complaints.fail(newer.Gossip, "a newer process of this node's store is a member: stop this one")
+			g.complaints.Fail(newer.Gossip, "a newer process of this node's store is a member: stop this one")
 		}
 		list := g.roster.members()
 		if !g.joined.Load() || topology.Same(last, list) {
@@ -291,7 +292,7 @@ func (g *Gossip) rereadKeys() {
 
 func (g *Gossip) refuse(from, reason, why string) {
 	g.metrics.refusals.WithLabelValues(reason).Inc()
-	g.complaints.say(from, "refused what came to the gossip port", "reason", reason, "why", cut(why))
+	g.complaints.Say(from, "refused what came to the gossip port", "reason", reason, "why", complaints.Cut(why))
 }
 
 func (g *Gossip) suspected(name string) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"rollcall/cluster/complaints"
 )
 
 const (
@@ -81,10 +83,10 @@ func (g *Gossip) search(stood bool, failures int) int {
 		err = errors.New("gossip: there is no seed")
 	}
 	g.metrics.joins.WithLabelValues("failed").Inc()
-	text := cut(err.Error())
+	text := complaints.Cut(err.Error())
 	g.lastJoin.Store(&text)
 	if !g.joined.Load() || g.alone() {
-		g.complaints.say("seeds", "no seed can be reached; the search goes on", "error", text)
+		g.complaints.Say("seeds", "no seed can be reached; the search goes on", "error", text)
 	}
 	return failures + 1
 }

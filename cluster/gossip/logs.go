@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"strings"
 	"sync/atomic"
+
+	"rollcall/cluster/complaints"
 )
 
 // Reasons of refusal, the values of a label of rollcall_gossip_refused_total.
@@ -72,7 +74,7 @@ func (l *logs) logger() *log.Logger { return log.New(l, "", 0) }
 func (l *logs) Write(b []byte) (int, error) {
 	line := strings.TrimSuffix(string(b), "\n")
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		l.log.Debug("memberlist", "line", cut(line))
+		l.log.Debug("memberlist", "line", complaints.Cut(line))
 	}
 	_, text, _ := strings.Cut(line, "memberlist: ")
 	switch {

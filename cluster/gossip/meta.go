@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"rollcall/cluster/complaints"
 	"rollcall/cluster/topology"
 )
 
@@ -111,7 +112,7 @@ func decode(cluster string, b []byte) (m topology.Member, err error) {
 	}
 	switch {
 	case named != cluster:
-		return m, fmt.Errorf("%w: %q", errCluster, cut(named))
+		return m, fmt.Errorf("%w: %q", errCluster, complaints.Cut(named))
 	case m.Protocol == 0:
 		return m, errProtocol
 	}
@@ -161,9 +162,9 @@ func setField(m *topology.Member, cluster *string, tag byte, value []byte) error
 func validMember(m topology.Member) error {
 	switch {
 	case !plain(m.ID, maxID) || m.ID == "":
-		return fmt.Errorf("gossip: the id %q must be 1 to %d of a-z A-Z 0-9 . - _", cut(m.ID), maxID)
+		return fmt.Errorf("gossip: the id %q must be 1 to %d of a-z A-Z 0-9 . - _", complaints.Cut(m.ID), maxID)
 	case !plain(m.Zone, maxZone):
-		return fmt.Errorf("gossip: the zone %q must be at most %d of a-z A-Z 0-9 . - _", cut(m.Zone), maxZone)
+		return fmt.Errorf("gossip: the zone %q must be at most %d of a-z A-Z 0-9 . - _", complaints.Cut(m.Zone), maxZone)
 	case m.Incarnation == 0:
 		return errors.New("gossip: a member needs an incarnation: the time of its start in milliseconds")
 	case m.Protocol == 0 || m.Protocol > 1<<31:
@@ -176,7 +177,7 @@ func validMember(m topology.Member) error {
 
 func validCluster(name string) error {
 	if name == "" || len(name) > maxCluster || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
-		return fmt.Errorf("gossip: the cluster's name %q must be 1 to %d of a-z 0-9 . - _", cut(name), maxCluster)
+		return fmt.Errorf("gossip: the cluster's name %q must be 1 to %d of a-z 0-9 . - _", complaints.Cut(name), maxCluster)
 	}
 	return nil
 }
@@ -185,14 +186,14 @@ func validCluster(name string) error {
 func validAddr(addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || len(addr) > maxAddr {
-		return fmt.Errorf("gossip: the data port's address %q is not host:port of at most %d bytes", cut(addr), maxAddr)
+		return fmt.Errorf("gossip: the data port's address %q is not host:port of at most %d bytes", complaints.Cut(addr), maxAddr)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("gossip: the data port's address %q has no port from 1 to 65535", cut(addr))
+		return fmt.Errorf("gossip: the data port's address %q has no port from 1 to 65535", complaints.Cut(addr))
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil && (host == "" || !plain(host, maxAddr)) || ip.IsValid() && !unicast(ip) {
-		return fmt.Errorf("gossip: the data port's address %q is no address that others can reach", cut(addr))
+		return fmt.Errorf("gossip: the data port's address %q is no address that others can reach", complaints.Cut(addr))
 	}
 	return nil
 }
@@ -203,13 +204,13 @@ func validURL(s string) error {
 	}
 	u, err := url.Parse(s)
 	if err != nil || len(s) > maxURL || u.Host == "" || u.User != nil || !printable(s) {
-		return fmt.Errorf("gossip: %q is no URL of at most %d bytes for clients", cut(s), maxURL)
+		return fmt.Errorf("gossip: %q is no URL of at most %d bytes for clients", complaints.Cut(s), maxURL)
 	}
 	switch u.Scheme {
 	case "http", "https", "ws", "wss":
 		return nil
 	}
-	return fmt.Errorf("gossip: the URL %q must begin with http, https, ws or wss", cut(s))
+	return fmt.Errorf("gossip: the URL %q must begin with http, https, ws or wss", complaints.Cut(s))
 }
 
 func unicast(ip netip.Addr) bool {

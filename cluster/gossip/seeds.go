@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"rollcall/cluster/complaints"
 )
 
 const (
@@ -35,16 +37,16 @@ func parseSeed(s string) (seed, error) {
 	}
 	host, port, err := net.SplitHostPort(strings.TrimPrefix(s, "dns:"))
 	if err != nil {
-		return seed{}, fmt.Errorf("gossip: the seed %q is not host:port, dns:name:port or file:path", cut(s))
+		return seed{}, fmt.Errorf("gossip: the seed %q is not host:port, dns:name:port or file:path", complaints.Cut(s))
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
-		return seed{}, fmt.Errorf("gossip: the seed %q has no port from 1 to 65535", cut(s))
+		return seed{}, fmt.Errorf("gossip: the seed %q has no port from 1 to 65535", complaints.Cut(s))
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && unicast(ip) || err != nil && host != "" && plain(host, 253) {
 		return seed{host: host, port: uint16(n)}, nil
 	}
-	return seed{}, fmt.Errorf("gossip: the seed %q names no host that can be reached", cut(s))
+	return seed{}, fmt.Errorf("gossip: the seed %q names no host that can be reached", complaints.Cut(s))
 }
 
 // resolver turns a name into addresses.

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/keepalive"
+
+	"rollcall/cluster/complaints"
 )
 
 const (
@@ -77,13 +79,13 @@ func newDoor(p *Peers) *door {
 // and every other use of the logger comes after the handshake.
 func (d *door) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	d.once.Do(func() {
-		grpclog.SetLoggerV2(&grpcLog{complaints: &d.peers.complaints})
+		grpclog.SetLoggerV2(&grpcLog{complaints: d.peers.complaints})
 		close(d.used)
 	})
 	conn, info, err := d.TransportCredentials.ServerHandshake(raw)
 	if err != nil && !errors.Is(err, io.EOF) {
 		d.peers.metrics.refuse("handshake")
-		d.peers.complaints.say(hostOf(raw.RemoteAddr()), "a connection was refused", "err", cut(err.Error()))
+		d.peers.complaints.Say(hostOf(raw.RemoteAddr()), "a connection was refused", "err", complaints.Cut(err.Error()))
 	}
 	return conn, info, err
 }
@@ -93,7 +95,7 @@ func (d *door) ClientHandshake(ctx context.Context, authority string, raw net.Co
 	conn, info, err := d.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	if err != nil {
 		d.peers.metrics.refuse("handshake")
-		d.peers.complaints.say(raw.RemoteAddr().String(), "another node was not accepted", "err", cut(err.Error()))
+		d.peers.complaints.Say(raw.RemoteAddr().String(), "another node was not accepted", "err", complaints.Cut(err.Error()))
 	}
 	return conn, info, err
 }

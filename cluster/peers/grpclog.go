@@ -5,11 +5,13 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/grpclog"
+
+	"rollcall/cluster/complaints"
 )
 
 // grpcLog writes gRPC's warnings and errors, each kind once a minute and cut:
 // they may quote what a stranger has sent.
-type grpcLog struct{ complaints *complaints }
+type grpcLog struct{ complaints *complaints.Log }
 
 var _ grpclog.LoggerV2 = (*grpcLog)(nil)
 
@@ -18,7 +20,7 @@ func (l *grpcLog) say(text string) {
 	if len(kind) > 40 {
 		kind = kind[:40]
 	}
-	l.complaints.say(kind, "gRPC", "text", cut(strings.TrimSpace(text)))
+	l.complaints.Say(kind, "gRPC", "text", complaints.Cut(strings.TrimSpace(text)))
 }
 
 // V says which of gRPC's details are wanted: none.

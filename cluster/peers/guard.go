@@ -51,7 +51,7 @@ func (g *guard) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInf
 	}
 	if to := metadata.ValueFromIncomingContext(ss.Context(), addressee); len(to) != 1 || to[0] != g.name {
 		g.peers.metrics.refuse("addressee")
-		g.peers.complaints.say(from, "a stream for another process was refused")
+		g.peers.complaints.Say(from, "a stream for another process was refused")
 		return status.Error(codes.FailedPrecondition, "this is not the process that the stream is for")
 	}
 	in := actor.NewPID(g.peers.config.System.Address(), ingressName)
@@ -180,5 +180,5 @@ func wellFormed(b []byte) bool {
 
 func (s *guarded) drop(reason string) {
 	s.guard.peers.metrics.refuse(reason)
-	s.guard.peers.complaints.say(s.from, "a message that nodes do not exchange was dropped: "+reason)
+	s.guard.peers.complaints.Say(s.from, "a message that nodes do not exchange was dropped: "+reason)
 }

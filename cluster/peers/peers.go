@@ -13,6 +13,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"rollcall/cluster/complaints"
 	"rollcall/cluster/topology"
 	"rollcall/messages"
 	"rollcall/wheel"
@@ -60,7 +61,7 @@ type Hooks struct {
 type Peers struct {
 	config     Config
 	wire       wire
-	complaints complaints
+	complaints *complaints.Log
 	metrics    *metrics
 	streams    atomic.Uint64 // the newest number of a stream: they rise over all peers
 	roster     atomic.Pointer[roster]
@@ -126,7 +127,7 @@ func Start(c Config) (*Peers, error) {
 
 func newPeers(c Config) *Peers {
 	p := &Peers{config: c, done: make(chan struct{})}
-	p.complaints = complaints{log: c.Log, now: c.Now}
+	p.complaints = complaints.New(c.Log, c.Now)
 	p.metrics = newMetrics(p)
 	p.roster.Store(&roster{changed: make(chan struct{})})
 	return p

@@ -5,6 +5,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"rollcall/cluster/complaints"
 	"rollcall/cluster/topology"
 	"rollcall/messages"
 )
@@ -88,7 +89,7 @@ func (p *Peers) receive(b []byte) {
 // refused counts and logs an envelope that is not listened to.
 func (p *Peers) refused(from, reason string) {
 	p.metrics.refuse(reason)
-	p.complaints.say(from, "an envelope from another node was refused: "+refusals[reason])
+	p.complaints.Say(from, "an envelope from another node was refused: "+refusals[reason])
 }
 
 // refusals are the reasons why an envelope is not listened to.
@@ -139,7 +140,7 @@ func (p *Peers) admit(e *messages.Envelope) (n *peer, reason string) {
 			return n, ""
 		case n != nil && n.member.Incarnation > e.Incarnation:
 			return nil, "stale"
-		case !p.strangers.wait(p.done, r, topology.Member{ID: cut(e.From), Incarnation: e.Incarnation}, p.config.Now()):
+		case !p.strangers.wait(p.done, r, topology.Member{ID: complaints.Cut(e.From), Incarnation: e.Incarnation}, p.config.Now()):
 			return nil, "unknown"
 		}
 	}

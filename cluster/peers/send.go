@@ -82,7 +82,7 @@ func (o *outbox) lose(now time.Time) bool {
 	o.stuck = now
 	cut := o.state == connected
 	o.mu.Unlock()
-	o.peers.complaints.say(o.to.ID, "a peer acknowledges nothing, what was sent to it is given up", "messages", lost)
+	o.peers.complaints.Say(o.to.ID, "a peer acknowledges nothing, what was sent to it is given up", "messages", lost)
 	if cut {
 		o.peers.wire.cut(o.to.Addr)
 	}
@@ -95,7 +95,7 @@ func (o *outbox) push(now time.Time) bool {
 	if len(o.flight) > 0 && !now.Before(o.quiet.Add(o.patience())) {
 		o.quiet = now
 		o.mu.Unlock()
-		o.peers.complaints.say(o.to.ID, "a peer acknowledges nothing, the connection is made anew")
+		o.peers.complaints.Say(o.to.ID, "a peer acknowledges nothing, the connection is made anew")
 		o.peers.wire.cut(o.to.Addr)
 		return true
 	}

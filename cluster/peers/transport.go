@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/eventstream"
 	"github.com/asynkron/protoactor-go/remote"
 
+	"rollcall/cluster/complaints"
 	"rollcall/cluster/topology"
 	"rollcall/messages"
 )
@@ -109,7 +110,7 @@ func (t *transport) opened(addr string) {
 
 func (t *transport) failed(addr string, err error) {
 	t.peers.metrics.connections.WithLabelValues("lost").Inc()
-	t.peers.complaints.say(addr, "a connection to another node has ended", "err", cut(err.Error()))
+	t.peers.complaints.Say(addr, "a connection to another node has ended", "err", complaints.Cut(err.Error()))
 }
 
 func (t *transport) event(e any) {
@@ -193,7 +194,7 @@ func validBind(bind string, secure bool) error {
 // validCluster checks a name that is part of an identity in certificates.
 func validCluster(name string) error {
 	if name == "" || len(name) > 64 || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-_") != "" {
-		return fmt.Errorf("peers: the cluster's name %q must be 1 to 64 of a-z 0-9 . - _", cut(name))
+		return fmt.Errorf("peers: the cluster's name %q must be 1 to 64 of a-z 0-9 . - _", complaints.Cut(name))
 	}
 	return nil
 }
