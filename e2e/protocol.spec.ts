@@ -213,7 +213,7 @@ test.describe('a scripted node', () => {
     await script.socket.close({ code: 4503, reason: 'going_away' });
     await script.next('hello', 2);
     expect(Date.now() - told).toBeGreaterThanOrEqual(1790); // the first wait of its own is at most 1 s
-    await expect(link).toHaveText('Connected');
+    await expect(link).toHaveText('Connected again, all asked anew');
   });
 
   test('says what the node refuses', async ({ open }) => {

@@ -155,7 +155,7 @@ func settled(t *testing.T, members ...*member) []*gateway.ClusterReport {
 			views[i] = m.view(t)
 			alive := 0
 			for _, other := range views[i].Members {
-				if other.State == "alive" {
+				if other.State == "alive" && other.Admitted {
 					alive++
 				}
 			}
