@@ -63,6 +63,7 @@ type outbox struct {
 	stream, seq uint64
 	flight      []frame   // sent and not acknowledged, oldest first
 	flightBytes int       //
+	filled      int       // 1 while an envelope has left the queues and is not in flight yet
 	next        int       // the first of flight that this connection has not carried
 	stuck       time.Time // since then nothing was acknowledged or could be sent
 	quiet       time.Time // the same, or since the connection was made
@@ -333,7 +334,7 @@ func (o *outbox) status() Status {
 	defer o.mu.Unlock()
 	return Status{
 		ID: o.to.ID, State: stateNames[o.state], Queued: o.queued(), QueuedBytes: o.queuedBytes(),
-		InFlight: len(o.flight), Sent: o.tally.sent, Shed: o.tally.shed,
+		InFlight: len(o.flight) + o.filled, Sent: o.tally.sent, Shed: o.tally.shed,
 		Coalesced: o.tally.coalesced, Lost: o.tally.lost,
 	}
 }

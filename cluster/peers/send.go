@@ -108,6 +108,7 @@ func (o *outbox) push(now time.Time) bool {
 	}
 	if len(o.flight) < maxFlight && o.flightBytes < maxFlightBytes && o.queued() > 0 {
 		o.fill()
+		o.filled = 1
 		o.mu.Unlock()
 		o.enlist()
 		return true
@@ -182,6 +183,7 @@ func (o *outbox) enlist() {
 	e.Routed, e.Returned, e.Notifies = e.Routed[:0], e.Returned[:0], e.Notifies[:0]
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.filled = 0
 	if o.closed {
 		o.tally.lost += uint64(items)
 		return
