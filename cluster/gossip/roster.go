@@ -190,12 +190,20 @@ func (r *roster) forget() {
 // newest. This one is always itself.
 func (r *roster) members() []topology.Member {
 	var list []topology.Member
+	self := r.own().ID
 	for _, p := range r.known() {
-		if p.live() || p.ID == r.self.ID {
+		if p.live() || p.ID == self {
 			list = append(list, p.Member)
 		}
 	}
 	return list
+}
+
+// own is this member.
+func (r *roster) own() topology.Member {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.self.Member
 }
 
 // known are all members, sorted by id, each once: the newest process that is
