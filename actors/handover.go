@@ -184,7 +184,7 @@ func (u *user) yieldNow() {
 		return
 	}
 	a := &messages.Adopt{
-		Version: uint64(u.version), State: messages.FromState(u.state), Told: uint64(u.told), Active: true,
+		Version: uint64(u.version), State: messages.FromState(u.state), Told: uint64(u.told),
 	}
 	for _, e := range u.record.Elements() {
 		a.Elements = append(a.Elements, messages.FromElement(e))

@@ -165,23 +165,10 @@ type sampler struct {
 const sampleEvery = 200 * time.Millisecond
 
 func newSampler(nodes func() []*node) *sampler {
-	ctx, stop := context.WithCancel(context.Background())
-	s := &sampler{stop: stop}
-	s.wg.Go(func() {
-		t := time.NewTicker(sampleEvery)
-		defer t.Stop()
-		last := time.Now()
-		for {
-			select {
-			case <-t.C:
-			case <-ctx.Done():
-				return
-			}
-			now := time.Now()
-			if overserved(nodes()) {
-				s.sum += now.Sub(last)
-			}
-			last = now
+	s := &sampler{}
+	s.stop = pulse(&s.wg, sampleEvery, func(since time.Duration) {
+		if overserved(nodes()) {
+			s.sum += since
 		}
 	})
 	return s

@@ -21,24 +21,30 @@ type stall struct {
 const stallEvery = 20 * time.Millisecond
 
 func newStall() *stall {
+	s := &stall{}
+	s.stop = pulse(&s.wg, stallEvery, func(since time.Duration) { s.longest = max(s.longest, since-stallEvery) })
+	return s
+}
+
+// pulse calls f every so often, with the time since it did last, until it is
+// stopped; wg then waits for it.
+func pulse(wg *sync.WaitGroup, every time.Duration, f func(since time.Duration)) (stop context.CancelFunc) {
 	ctx, stop := context.WithCancel(context.Background())
-	s := &stall{stop: stop}
-	s.wg.Go(func() {
-		t := time.NewTicker(stallEvery)
+	wg.Go(func() {
+		t := time.NewTicker(every)
 		defer t.Stop()
-		last := time.Now()
-		for {
+		for last := time.Now(); ; {
 			select {
 			case <-t.C:
 			case <-ctx.Done():
 				return
 			}
 			now := time.Now()
-			s.longest = max(s.longest, now.Sub(last)-stallEvery)
+			f(now.Sub(last))
 			last = now
 		}
 	})
-	return s
+	return stop
 }
 
 func (s *stall) close() time.Duration {

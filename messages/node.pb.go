@@ -1575,7 +1575,6 @@ type Adopt struct {
 	Version       uint64                 `protobuf:"fixed64,3,opt,name=version,proto3" json:"version,omitempty"`
 	Told          uint64                 `protobuf:"fixed64,4,opt,name=told,proto3" json:"told,omitempty"` // the newest version that watchers were told and that is not stored
 	Hosts         []*Host                `protobuf:"bytes,5,rep,name=hosts,proto3" json:"hosts,omitempty"`
-	Active        bool                   `protobuf:"varint,6,opt,name=active,proto3" json:"active,omitempty"` // the old owner had an activation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1643,13 +1642,6 @@ func (x *Adopt) GetHosts() []*Host {
 		return x.Hosts
 	}
 	return nil
-}
-
-func (x *Adopt) GetActive() bool {
-	if x != nil {
-		return x.Active
-	}
-	return false
 }
 
 // Host is the gateway that holds a device's connection.
@@ -2343,14 +2335,13 @@ const file_node_proto_rawDesc = "" +
 	"\aServing\x12\x16\n" +
 	"\x06shards\x18\x01 \x01(\fR\x06shards\"$\n" +
 	"\fHandoffState\x12\x14\n" +
-	"\x05state\x18\x01 \x01(\rR\x05state\"\xd2\x01\n" +
+	"\x05state\x18\x01 \x01(\rR\x05state\"\xba\x01\n" +
 	"\x05Adopt\x120\n" +
 	"\belements\x18\x01 \x03(\v2\x14.rollcall.v1.ElementR\belements\x12(\n" +
 	"\x05state\x18\x02 \x01(\v2\x12.rollcall.v1.StateR\x05state\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x06R\aversion\x12\x12\n" +
 	"\x04told\x18\x04 \x01(\x06R\x04told\x12'\n" +
-	"\x05hosts\x18\x05 \x03(\v2\x11.rollcall.v1.HostR\x05hosts\x12\x16\n" +
-	"\x06active\x18\x06 \x01(\bR\x06active\"v\n" +
+	"\x05hosts\x18\x05 \x03(\v2\x11.rollcall.v1.HostR\x05hosts\"v\n" +
 	"\x04Host\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x18\n" +
 	"\agateway\x18\x02 \x01(\tR\agateway\x12\x1c\n" +
