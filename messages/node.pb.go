@@ -228,6 +228,7 @@ type Published struct {
 	Error         *Status                `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
 	Version       uint64                 `protobuf:"fixed64,2,opt,name=version,proto3" json:"version,omitempty"`
 	State         *State                 `protobuf:"bytes,3,opt,name=state,proto3" json:"state,omitempty"`
+	Copies        uint32                 `protobuf:"varint,4,opt,name=copies,proto3" json:"copies,omitempty"` // nodes that had stored it when this was said; 0: nothing was to be stored
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -281,6 +282,13 @@ func (x *Published) GetState() *State {
 		return x.State
 	}
 	return nil
+}
+
+func (x *Published) GetCopies() uint32 {
+	if x != nil {
+		return x.Copies
+	}
+	return 0
 }
 
 // Read asks for what a viewer may see. The publisher itself sees all.
@@ -1014,10 +1022,11 @@ type Routed struct {
 	Body          []byte                 `protobuf:"bytes,4,opt,name=body,proto3" json:"body,omitempty"`
 	ReplyNode     string                 `protobuf:"bytes,5,opt,name=reply_node,json=replyNode,proto3" json:"reply_node,omitempty"` // id of the node that asked
 	ReplyId       uint64                 `protobuf:"varint,6,opt,name=reply_id,json=replyId,proto3" json:"reply_id,omitempty"`
-	Hops          uint32                 `protobuf:"varint,7,opt,name=hops,proto3" json:"hops,omitempty"`                    // how often it was sent on or sent again
-	Handoff       bool                   `protobuf:"varint,8,opt,name=handoff,proto3" json:"handoff,omitempty"`              // from the owner before: taken although the shard is still being handed over
-	Owner         string                 `protobuf:"bytes,9,opt,name=owner,proto3" json:"owner,omitempty"`                   // in returned: the owner by the receiver's table
-	LeftMs        uint32                 `protobuf:"varint,10,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"` // until the one who asked gives up, from the moment of sending; 0: no answer is wanted
+	Hops          uint32                 `protobuf:"varint,7,opt,name=hops,proto3" json:"hops,omitempty"`                       // how often it was sent on or sent again
+	Handoff       bool                   `protobuf:"varint,8,opt,name=handoff,proto3" json:"handoff,omitempty"`                 // from the owner before: taken although the shard is still being handed over
+	Owner         string                 `protobuf:"bytes,9,opt,name=owner,proto3" json:"owner,omitempty"`                      // in returned: the owner by the receiver's table
+	LeftMs        uint32                 `protobuf:"varint,10,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`    // until the one who asked gives up, from the moment of sending; 0: no answer is wanted
+	StandIn       bool                   `protobuf:"varint,11,opt,name=stand_in,json=standIn,proto3" json:"stand_in,omitempty"` // sent past the owner, which the sender cannot reach
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1120,6 +1129,13 @@ func (x *Routed) GetLeftMs() uint32 {
 		return x.LeftMs
 	}
 	return 0
+}
+
+func (x *Routed) GetStandIn() bool {
+	if x != nil {
+		return x.StandIn
+	}
+	return false
 }
 
 // Envelope is what crosses between nodes.
@@ -2235,11 +2251,12 @@ const file_node_proto_rawDesc = "" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x1a\n" +
 	"\breceived\x18\x03 \x01(\x03R\breceived\x12\x0e\n" +
 	"\x02id\x18\x04 \x01(\x04R\x02id\x12\x18\n" +
-	"\agateway\x18\x05 \x01(\tR\agateway\"z\n" +
+	"\agateway\x18\x05 \x01(\tR\agateway\"\x92\x01\n" +
 	"\tPublished\x12)\n" +
 	"\x05error\x18\x01 \x01(\v2\x13.rollcall.v1.StatusR\x05error\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\x06R\aversion\x12(\n" +
-	"\x05state\x18\x03 \x01(\v2\x12.rollcall.v1.StateR\x05state\"1\n" +
+	"\x05state\x18\x03 \x01(\v2\x12.rollcall.v1.StateR\x05state\x12\x16\n" +
+	"\x06copies\x18\x04 \x01(\rR\x06copies\"1\n" +
 	"\x04Read\x12)\n" +
 	"\x06viewer\x18\x01 \x01(\v2\x11.rollcall.v1.UserR\x06viewer\"\xa0\x01\n" +
 	"\bPresence\x12)\n" +
@@ -2289,7 +2306,7 @@ const file_node_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\fR\x05state\x12 \n" +
 	"\tendpoints\x18\x04 \x03(\rB\x02\x10\x01R\tendpoints\x12\x1a\n" +
 	"\breceived\x18\x06 \x01(\x03R\breceived\x12\x1a\n" +
-	"\breleased\x18\a \x01(\bR\breleased\"\xf3\x01\n" +
+	"\breleased\x18\a \x01(\bR\breleased\"\x8e\x02\n" +
 	"\x06Routed\x12\x14\n" +
 	"\x05actor\x18\x01 \x01(\tR\x05actor\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\rR\x05shard\x12\x12\n" +
@@ -2302,7 +2319,8 @@ const file_node_proto_rawDesc = "" +
 	"\ahandoff\x18\b \x01(\bR\ahandoff\x12\x14\n" +
 	"\x05owner\x18\t \x01(\tR\x05owner\x12\x17\n" +
 	"\aleft_ms\x18\n" +
-	" \x01(\rR\x06leftMs\"\x9e\x03\n" +
+	" \x01(\rR\x06leftMs\x12\x19\n" +
+	"\bstand_in\x18\v \x01(\bR\astandIn\"\x9e\x03\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +

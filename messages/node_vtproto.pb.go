@@ -228,6 +228,11 @@ func (m *Published) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Copies != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Copies))
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.State != nil {
 		size, err := m.State.MarshalToSizedBufferVT(dAtA[:i])
 		if err != nil {
@@ -998,6 +1003,16 @@ func (m *Routed) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.StandIn {
+		i--
+		if m.StandIn {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x58
 	}
 	if m.LeftMs != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.LeftMs))
@@ -2156,6 +2171,9 @@ func (m *Published) SizeVT() (n int) {
 		l = m.State.SizeVT()
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.Copies != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Copies))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2461,6 +2479,9 @@ func (m *Routed) SizeVT() (n int) {
 	}
 	if m.LeftMs != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.LeftMs))
+	}
+	if m.StandIn {
+		n += 2
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3410,6 +3431,25 @@ func (m *Published) UnmarshalVT(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Copies", wireType)
+			}
+			m.Copies = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Copies |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -5365,6 +5405,26 @@ func (m *Routed) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 11:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field StandIn", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.StandIn = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
