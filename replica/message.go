@@ -38,14 +38,19 @@ type (
 	}
 	// Roots are the digests of shards at the sender. Differs answers them.
 	Roots struct {
+		Round  uint64 // of the sender; the answer repeats it
+		View   uint64 // of the sender: a greater one each time that it enters a view
 		Table  uint64
 		Shards []uint16
 		Roots  []uint64
 	}
 	// Differs lists the shards of which the sender has something, and something
 	// else than was said in Roots. Of those in Unknown it does not know its digest
-	// yet. Mark is the sender's Digests.Mark.
+	// yet. If Table is another than in Roots, it says nothing more than that. Mark
+	// is the sender's Digests.Mark, read before the digests.
 	Differs struct {
+		Round   uint64
+		View    uint64
 		Table   uint64
 		Mark    uint64
 		Shards  []uint16
@@ -56,6 +61,7 @@ type (
 	// answers it.
 	Pull struct {
 		ID    uint64
+		Table uint64
 		Shard uint16
 		Have  any // what the sender has: the runtime fills it in
 		After any // nil: from the beginning
@@ -69,12 +75,20 @@ type (
 		Next  any // where to go on; nil: this was the last
 		OK    bool
 	}
-	// Covered says that the sender has, on its disk, all that the receiver had of
-	// shards when their digests were these.
-	Covered struct {
+	// Surplus are the digests of shards that the sender has and is not to hold.
+	// Covered answers it.
+	Surplus struct {
+		Round  uint64 // of the sender; the answer repeats it
 		Table  uint64
 		Shards []uint16
 		Roots  []uint64
+	}
+	// Covered lists the shards of a Surplus that the sender is to hold, and of
+	// which it has on its disk all that there was at the digest said.
+	Covered struct {
+		Round  uint64
+		Table  uint64
+		Shards []uint16
 	}
 	// Behind says that the receiver may have missed something of these shards
 	// that the sender has.
@@ -89,5 +103,6 @@ func (Roots) message()   {}
 func (Differs) message() {}
 func (Pull) message()    {}
 func (Page) message()    {}
+func (Surplus) message() {}
 func (Covered) message() {}
 func (Behind) message()  {}

@@ -28,9 +28,9 @@ type (
 	// Done ends a Commit or a Gather.
 	Done struct {
 		ID          uint64
-		Err         error // ErrUnconfirmed, ErrTooFew or nil; always nil for a Gather
+		Err         error // ErrUnconfirmed, ErrTooFew, ErrBusy or nil; always nil for a Gather
 		Copies      int   // members that had a commit on their disks when it ended
-		Provisional bool  // a Gather: some member has not answered; what it has is absorbed when it comes
+		Provisional bool  // a Gather: some member was not heard, or what it has could not be stored
 	}
 	// ServeFetch reads a user and sends Copy to the member that asked.
 	ServeFetch struct {
@@ -49,8 +49,10 @@ type (
 		Peer Member
 		Mark uint64
 	}
-	// Drop removes a shard from the store, if its digest is still this.
+	// Drop removes a shard from the store, if its digest is still this. Wrote(ID)
+	// answers it, whether it was removed or not.
 	Drop struct {
+		ID    uint64
 		Shard uint16
 		Root  uint64
 	}
