@@ -53,7 +53,9 @@ func (f fill) run(b *testing.B, s *Store) {
 		slots <- struct{}{}
 		wg.Add(1)
 		c := commitOf(user(contoso, n%f.users), presence.Version(n+1), presence.Busy)
-		c.Announced = f.announced
+		if !f.announced {
+			c.Feed = nil
+		}
 		if n%10 == 0 {
 			c.Wake = noon
 		}

@@ -11,44 +11,56 @@ import (
 	"rollcall/presence"
 )
 
-// Changes reads up to limit changes of a tenant after a token, oldest first, and
-// the token to go on from. It reads in the caller's goroutine. ErrResync means
-// that something after the token may be missing; ErrToken that the token is
-// not one of this tenant.
+// Changes reads up to limit changes of a tenant after a token, in the order in
+// which this node stored them, and the token to go on from. With a token of
+// another node some may come that the reader has seen; later changes of one
+// user may stand before earlier ones that came late. It reads in the caller's
+// goroutine. ErrResync means that something after the token may be missing;
+// ErrToken that the token is not one of this tenant.
 func (s *Store) Changes(t presence.TenantID, after Token, limit int) ([]Change, Token, error) {
-	last, err := s.feeds.place(t, after)
-	if err != nil {
+	p, err := s.feeds.place(t, after)
+	if err != nil || limit <= 0 {
 		return nil, after, err
 	}
-	walk := feedWalk{tenant: t, origin: s.feeds.origin, at: after.seq}
-	if last > after.seq && limit > 0 {
-		if err := s.view(func(txn *badger.Txn) error { return walk.run(txn, limit) }); err != nil {
-			return nil, after, err
-		}
-		if len(walk.changes) == 0 {
-			return nil, after, ErrResync // removed between the look at the extent and the read
-		}
+	next := Token{tenant: t, node: s.feeds.node, seq: p.end()}
+	if p.last <= p.at {
+		next.marks = s.feeds.marks(after, p.mark)
+		return nil, next, nil
 	}
-	return walk.changes, Token{tenant: t, origin: walk.origin, seq: walk.at}, nil
+	walk := feedWalk{spot: p, token: Token{tenant: t, node: s.feeds.node, marks: s.feeds.marks(after, p.at)}}
+	if err := s.view(func(txn *badger.Txn) error { return walk.run(txn, limit) }); err != nil {
+		return nil, after, err
+	}
+	n := len(walk.changes)
+	if n == 0 {
+		return nil, after, ErrResync // removed between the look at the extent and the read
+	}
+	if walk.at == p.last {
+		walk.changes[n-1].Token.marks = s.feeds.marks(after, p.mark)
+	}
+	return walk.changes, walk.changes[n-1].Token, nil
 }
 
 // feedWalk follows one tenant's entries; every entry must name the one before.
 type feedWalk struct {
-	tenant  presence.TenantID
-	origin  uint64
-	at      uint64
+	spot
+	token   Token // of the changes, but for their position
 	changes []Change
 }
 
 func (w *feedWalk) run(txn *badger.Txn, limit int) error {
 	o := badger.DefaultIteratorOptions
 	o.PrefetchValues = false
-	o.Prefix = feedKey(w.tenant, w.origin, 0)[:feedKeySize-8]
+	o.Prefix = feedKey(w.token.tenant, w.token.node, 0)[:feedKeySize-8]
 	it := txn.NewIterator(o)
 	defer it.Close()
-	for it.Seek(feedKey(w.tenant, w.origin, w.at+1)); it.Valid() && len(w.changes) < limit; it.Next() {
+	for it.Seek(feedKey(w.token.tenant, w.token.node, w.at+1)); it.Valid() && len(w.changes) < limit; it.Next() {
 		item := it.Item()
-		if err := open(item, func(payload []byte) error { return w.take(feedSeq(item.Key()), payload) }); err != nil {
+		seq := feedSeq(item.Key())
+		if seq > w.last {
+			return nil
+		}
+		if err := open(item, func(payload []byte) error { return w.take(seq, payload) }); err != nil {
 			return err
 		}
 	}
@@ -56,37 +68,42 @@ func (w *feedWalk) run(txn *badger.Txn, limit int) error {
 }
 
 func (w *feedWalk) take(seq uint64, payload []byte) error {
-	at, prev, m, err := feedEntry(payload)
+	e, prev, err := feedEntry(payload)
 	if err != nil {
 		return err
 	}
-	if prev != w.at {
-		if len(w.changes) == 0 {
+	first := len(w.changes) == 0
+	if prev != w.at && !(first && w.loose && prev < w.at) {
+		if first {
 			return ErrResync
 		}
 		return fmt.Errorf("%w: feed entry %d follows %d but names %d", ErrCorrupt, seq, w.at, prev)
 	}
-	u, err := messages.ToUser(m.User)
-	if err != nil {
-		return fmt.Errorf("%w: feed entry %d: %w", ErrCorrupt, seq, err)
-	}
-	w.at = seq
-	w.changes = append(w.changes, Change{
-		User: u, State: messages.ToState(m.State), Version: presence.Version(m.Version), At: at,
-		Token: Token{tenant: w.tenant, origin: w.origin, seq: seq},
-	})
+	w.at, w.token.seq = seq, seq
+	w.changes = append(w.changes, Change{User: e.User, State: e.State, Version: e.Version, At: e.At, Token: w.token})
 	return nil
 }
 
-func feedEntry(payload []byte) (at time.Time, prev uint64, m *messages.Change, err error) {
+// feedEntry reads an entry, and the position of the one before it.
+func feedEntry(payload []byte) (e FeedEntry, before uint64, err error) {
 	if len(payload) < feedHead-sumSize {
-		return at, 0, nil, fmt.Errorf("%w: feed entry of %d bytes", ErrCorrupt, len(payload))
+		return e, 0, fmt.Errorf("%w: feed entry of %d bytes", ErrCorrupt, len(payload))
 	}
-	at = time.UnixMilli(int64(binary.BigEndian.Uint64(payload)))
-	prev = binary.BigEndian.Uint64(payload[8:])
-	m = new(messages.Change)
-	if err := m.UnmarshalVT(payload[16:]); err != nil {
-		return at, 0, nil, fmt.Errorf("%w: feed entry: %w", ErrCorrupt, err)
+	var numbers [(feedHead - sumSize) / 8]uint64
+	for i := range numbers {
+		numbers[i] = binary.BigEndian.Uint64(payload[8*i:])
 	}
-	return at, prev, m, nil
+	var m messages.Change
+	if err := m.UnmarshalVT(payload[feedHead-sumSize:]); err != nil {
+		return e, 0, fmt.Errorf("%w: feed entry: %w", ErrCorrupt, err)
+	}
+	u, err := messages.ToUser(m.User)
+	if err != nil {
+		return e, 0, fmt.Errorf("%w: feed entry: %w", ErrCorrupt, err)
+	}
+	e = FeedEntry{
+		At: time.UnixMilli(int64(numbers[0])), Origin: numbers[2], Seq: numbers[3], Prev: numbers[4],
+		User: u, State: messages.ToState(m.State), Version: presence.Version(m.Version),
+	}
+	return e, numbers[1], nil
 }

@@ -73,7 +73,7 @@ func crashWriter(s *Store, w int, base presence.Version) {
 		who := w + crashWriters*(int(n)/len(crashTenants)%(crashUsers/crashWriters+1)) // users of this writer alone
 		c := commitOf(user(crashTenants[tenant], who), base+n, presence.Busy)
 		note := presence.Note{Content: strings.Repeat("note ", 50)}
-		c.Record.Merge(presence.Element{Key: presence.NoteKey, Stamp: presence.Stamp{Version: c.Version}, Value: note})
+		c.Elements = append(c.Elements, presence.Element{Key: presence.NoteKey, Stamp: presence.Stamp{Version: c.Version}, Value: note})
 		s.Commit(c, func(err error) { acked <- err })
 		if err := <-acked; err != nil {
 			fmt.Println("failed", err)

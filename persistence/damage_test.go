@@ -39,7 +39,7 @@ func crashedImage(t *testing.T) string {
 		answers := make(chan error, to-from)
 		for n := from; n < to; n++ {
 			c := commitOf(user(contoso, n), presence.Version(n+1), presence.Busy)
-			c.Record.Merge(presence.Element{
+			c.Elements = append(c.Elements, presence.Element{
 				Key: presence.NoteKey, Stamp: presence.Stamp{Version: c.Version},
 				Value: presence.Note{Content: strings.Repeat(fmt.Sprint("note ", n), 50)},
 			})
@@ -104,8 +104,8 @@ func same(a, b map[string]string) bool {
 	return true
 }
 
-// file finds the largest file of the pattern: the one with the data.
-func file(t *testing.T, dir, pattern string) string {
+// imageFile finds the largest file of the pattern: the one with the data.
+func imageFile(t *testing.T, dir, pattern string) string {
 	t.Helper()
 	names, err := filepath.Glob(filepath.Join(dir, pattern))
 	if err != nil || len(names) == 0 {
@@ -209,7 +209,7 @@ func TestDamagedDirectoryIsRefusedAndStaysAsItIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := copyDir(t, image)
-			name := file(t, dir, tt.file)
+			name := imageFile(t, dir, tt.file)
 			if tt.change == nil {
 				if err := os.Remove(name); err != nil {
 					t.Fatal(err)
@@ -297,19 +297,19 @@ func TestCrashedDirectoryOpens(t *testing.T) {
 	}{
 		"as it is": {func(*testing.T, string) {}, false},
 		"torn inside the last transaction": {func(t *testing.T, dir string) {
-			edit(t, file(t, dir, "badger/*.mem"), func(b []byte) []byte {
+			edit(t, imageFile(t, dir, "badger/*.mem"), func(b []byte) []byte {
 				clear(b[logEndOf(b)-200:])
 				return b
 			})
 		}, true},
 		"end of the last transaction missing": {func(t *testing.T, dir string) {
-			edit(t, file(t, dir, "badger/*.mem"), func(b []byte) []byte {
+			edit(t, imageFile(t, dir, "badger/*.mem"), func(b []byte) []byte {
 				clear(b[logEndOf(b)-20:])
 				return b
 			})
 		}, true},
 		"a finished table that is not yet in the manifest": {func(t *testing.T, dir string) {
-			b, err := os.ReadFile(file(t, dir, "badger/*.sst"))
+			b, err := os.ReadFile(imageFile(t, dir, "badger/*.sst"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -20,6 +20,8 @@ var (
 	ErrTooBig = errors.New("persistence: the value is too big")
 	// ErrCorrupt: a stored value does not match its checksum or its form.
 	ErrCorrupt = errors.New("persistence: stored data is corrupt")
+	// ErrUnread: the digest of a shard is not known yet; ask again in a second.
+	ErrUnread = errors.New("persistence: the shard is still being read, ask again soon")
 	// ErrResync: changes after the token may be missing from the feed; read
 	// the present state and go on from FeedEnd.
 	ErrResync = errors.New("persistence: the feed no longer reaches back to the token, read the state anew")

@@ -2,238 +2,154 @@ package persistence
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
-	"rollcall/messages"
 	"rollcall/presence"
 )
 
-// A feed entry's value is [checksum][unix ms 8][previous sequence 8][Change].
-const (
-	feedHead = sumSize + 8 + 8
-	// seqSkip is left out at each start, so that a number that a crash took
-	// back is never given to another change.
-	seqSkip = 1 << 20
-)
+// seqSkip is left out at each start, so that a position that a crash took back
+// is never given to another change.
+const seqSkip = 1 << 20
 
 // Change is one visible change of a user's presence.
 type Change struct {
 	User    presence.UserID
 	State   presence.State
 	Version presence.Version
-	At      time.Time // when it was committed, by this node's clock
+	At      time.Time // when it was committed, by its origin's clock
 	Token   Token     // the position just after it
 }
 
-// feed is the present extent of one tenant's feed. Entries lie in (floor,
+// feed is the present extent of one tenant's log. Entries lie in (floor,
 // last]; each names its predecessor, the oldest one names floor.
 type feed struct {
 	floor, last uint64
-	next        uint64        // the number that the next entry gets
 	loaded      uint64        // last, as the store was opened
 	bytes       int64         // about, on the disk
 	moved       chan struct{} // closed when last rises; nil while nobody waits
 }
 
-// feeds holds every tenant's extent. The writer alone changes floor, last and
-// next, after its commit; others look.
+// feeds is what is known of the feed in memory. The writer alone changes it,
+// after its commit, but for moved, peers and numbers; others look.
 type feeds struct {
-	origin uint64
+	node   uint64 // of this store
+	own    uint64 // chain of the changes that this process commits
+	adopts uint64 // chain of the changes that it numbers for others
+	now    func() time.Time
 
-	mu     sync.Mutex
-	tenant map[presence.TenantID]*feed
-	closed bool
+	numbers [presence.Shards]uint64 // the newest of the own chain; under the writer's lock
+	roots   [presence.Shards]atomic.Uint64
+	next    uint64 // position; the writer's own
+
+	mu      sync.Mutex
+	tenant  map[presence.TenantID]*feed
+	chains  [presence.Shards][]chainEnd
+	mark    uint64 // every position up to it is on the disk, or never will be
+	born    uint64 // where the log of this store begins
+	since   uint64 // tokens from before it are void: something may be missing there
+	trimmed uint64 // the highest floor
+	peers   map[uint64][]peerMark
+	closed  bool
 }
 
-func loadFeeds(s *Store) (*feeds, error) {
-	f := &feeds{origin: s.id.Node, tenant: make(map[presence.TenantID]*feed)}
-	err := s.db.View(func(txn *badger.Txn) error {
-		return scan(txn, []byte{byte(kindMeta), byte(kindFeed)}, func(key, payload []byte) error {
-			if len(key) != 2+tenantSize+8 || len(payload) != 16 {
-				return fmt.Errorf("%w: feed extent %x", ErrCorrupt, key)
-			}
-			last := binary.BigEndian.Uint64(payload[8:])
-			f.tenant[presence.TenantID(key[2:2+tenantSize])] = &feed{
-				floor: binary.BigEndian.Uint64(payload), last: last, next: last + seqSkip, loaded: last,
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, refuse(s.cfg.Dir, ErrDamaged, remedyReset, "%v", err)
+func newFeeds(s *Store) *feeds {
+	f := &feeds{
+		node: s.id.Node, now: s.cfg.Now,
+		tenant: make(map[presence.TenantID]*feed), peers: make(map[uint64][]peerMark),
 	}
-	return f, nil
-}
-
-// feedWrite is a change on its way; the writer numbers it.
-type feedWrite struct {
-	tenant presence.TenantID
-	value  []byte // with feedHead bytes in front
-}
-
-func (s *Store) feedWrite(c *Commit) (*feedWrite, error) {
-	m := messages.Change{User: messages.FromUser(c.User), State: messages.FromState(c.State), Version: uint64(c.Version)}
-	value := make([]byte, feedHead+m.SizeVT())
-	if len(value) > maxValue {
-		return nil, fmt.Errorf("%w: change of %d bytes", ErrTooBig, len(value))
+	for f.own == 0 || f.adopts == 0 || f.own == f.adopts {
+		f.own, f.adopts = rand.Uint64(), rand.Uint64()
 	}
-	if _, err := m.MarshalToSizedBufferVT(value[feedHead:]); err != nil {
-		return nil, fmt.Errorf("persistence: encode a change: %w", err)
-	}
-	binary.BigEndian.PutUint64(value[sumSize:], uint64(s.cfg.Now().UnixMilli()))
-	return &feedWrite{tenant: c.User.Tenant, value: value}, nil
+	return f
 }
 
-// feedTrim is the removal of a feed's oldest entries, up to one number.
-type feedTrim struct {
-	tenant presence.TenantID
-	floor  uint64
-	bytes  int64
+// position is the lowest position and chain number of a moment. Both rise with
+// the clock, so that those of two nodes, and of two lives of one, compare.
+func position(t time.Time) uint64 { return uint64(max(0, t.UnixMilli())) << 20 }
+
+// moment is about the time of a position.
+func moment(position uint64) time.Time { return time.UnixMilli(int64(position >> 20)) }
+
+// extent is where one tenant's log begins and ends at one moment.
+type extent struct {
+	floor, last, since, mark uint64
+	whole                    bool // nothing was ever removed
 }
 
-// feedHeads are the extents as one batch will leave them.
-type feedHeads struct {
-	feeds   *feeds
-	changed map[presence.TenantID]*feed
-}
+func (x extent) start() uint64 { return max(x.floor, x.since) }
+func (x extent) end() uint64   { return max(x.last, x.since) }
 
-func (f *feeds) begin() *feedHeads {
-	return &feedHeads{feeds: f}
-}
-
-func (h *feedHeads) of(t presence.TenantID) *feed {
-	if head, ok := h.changed[t]; ok {
-		return head
-	}
-	if h.changed == nil {
-		h.changed = make(map[presence.TenantID]*feed)
-	}
-	head := &feed{next: 1}
-	h.feeds.mu.Lock()
-	if now, ok := h.feeds.tenant[t]; ok {
-		*head = feed{floor: now.floor, last: now.last, next: now.next}
-	}
-	h.feeds.mu.Unlock()
-	h.changed[t] = head
-	return head
-}
-
-// append numbers a change and gives the entry to store.
-func (h *feedHeads) append(w *feedWrite) *badger.Entry {
-	head := h.of(w.tenant)
-	binary.BigEndian.PutUint64(w.value[sumSize+8:], head.last)
-	head.last = head.next
-	head.next++
-	key := feedKey(w.tenant, h.feeds.origin, head.last)
-	head.bytes += int64(len(key) + len(w.value))
-	return &badger.Entry{Key: key, Value: seal(key, w.value)}
-}
-
-func (h *feedHeads) trim(t *feedTrim) {
-	head := h.of(t.tenant)
-	head.floor = max(head.floor, t.floor)
-	head.bytes -= t.bytes
-}
-
-// ends are the entries that keep the changed extents.
-func (h *feedHeads) ends() []*badger.Entry {
-	out := make([]*badger.Entry, 0, len(h.changed))
-	for t, head := range h.changed {
-		key := feedMetaKey(t, h.feeds.origin)
-		value := make([]byte, sumSize, sumSize+16)
-		value = binary.BigEndian.AppendUint64(value, head.floor)
-		value = binary.BigEndian.AppendUint64(value, head.last)
-		out = append(out, &badger.Entry{Key: key, Value: seal(key, value)})
-	}
-	return out
-}
-
-// publish shows the committed extents and wakes who waits for them.
-func (h *feedHeads) publish() {
-	h.feeds.mu.Lock()
-	defer h.feeds.mu.Unlock()
-	for t, head := range h.changed {
-		now, ok := h.feeds.tenant[t]
-		if !ok {
-			now = &feed{}
-			h.feeds.tenant[t] = now
-		}
-		now.bytes += head.bytes
-		rose := head.last > now.last
-		now.floor, now.last, now.next = head.floor, head.last, head.next
-		if rose && now.moved != nil {
-			close(now.moved)
-			now.moved = nil
-		}
-	}
-}
-
-func (f *feeds) close() {
+func (f *feeds) extent(t presence.TenantID) extent {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.closed = true
-	for _, now := range f.tenant {
-		if now.moved != nil {
-			close(now.moved)
-			now.moved = nil
-		}
+	x := extent{since: f.since, mark: f.mark}
+	if now, ok := f.tenant[t]; ok {
+		x.floor, x.last = now.floor, now.last
 	}
+	x.whole = x.floor == 0 && x.since == f.born
+	return x
 }
 
-// place checks a token against the tenant's extent and gives its end.
-func (f *feeds) place(t presence.TenantID, after Token) (last uint64, err error) {
-	floor, last := f.extent(t)
+// spot is where a reader with some token goes on.
+type spot struct {
+	extent
+	at    uint64
+	loose bool // at need not be the position of an entry
+}
+
+// place finds a token's place in the log of this node. What was seen of it may
+// have been told by another node.
+func (f *feeds) place(t presence.TenantID, after Token) (spot, error) {
+	p := spot{extent: f.extent(t)}
+	var known bool
 	switch {
 	case after == (Token{}):
+		p.at, p.loose, known = p.since, true, p.whole
 	case after.tenant != t:
-		return 0, fmt.Errorf("%w: it belongs to another tenant", ErrToken)
-	case after.origin != f.origin:
-		return 0, fmt.Errorf("%w: it was given by another node", ErrResync)
+		return p, fmt.Errorf("%w: it belongs to another tenant", ErrToken)
+	case after.node == f.node:
+		p.at = after.seq
+		p.loose = p.at == p.since
+		known = p.at <= p.last || p.loose
+	default:
+		p.at, known = after.seen(f.node)
+		p.loose = true
 	}
-	if after.seq < floor || after.seq > last {
-		return 0, ErrResync
+	if !known || p.at < p.start() || p.at > p.mark {
+		return p, ErrResync
 	}
-	return last, nil
+	return p, nil
 }
 
 // FeedEnd is the position after the newest change of a tenant.
 func (s *Store) FeedEnd(t presence.TenantID) Token {
-	_, last := s.feeds.extent(t)
-	return Token{tenant: t, origin: s.feeds.origin, seq: last}
+	x := s.feeds.extent(t)
+	return Token{tenant: t, node: s.feeds.node, seq: x.end(), marks: s.feeds.marks(Token{}, x.mark)}
 }
 
 // FeedStart is the position before the oldest change that is still kept.
 func (s *Store) FeedStart(t presence.TenantID) Token {
-	floor, _ := s.feeds.extent(t)
-	return Token{tenant: t, origin: s.feeds.origin, seq: floor}
+	x := s.feeds.extent(t)
+	return Token{tenant: t, node: s.feeds.node, seq: x.start(), marks: s.feeds.marks(Token{}, x.start())}
 }
 
-func (f *feeds) extent(t presence.TenantID) (floor, last uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now, ok := f.tenant[t]; ok {
-		return now.floor, now.last
-	}
-	return 0, 0
-}
-
-// FeedWait returns nil as soon as something newer than after is committed, and
-// ErrResync or ErrToken where Changes would. It holds up no writer.
+// FeedWait returns nil as soon as Changes has something to say about after, and
+// ErrResync or ErrToken at once where that is known without reading. It holds
+// up no writer.
 func (s *Store) FeedWait(ctx context.Context, t presence.TenantID, after Token) error {
 	for {
-		last, err := s.feeds.place(t, after)
+		p, err := s.feeds.place(t, after)
 		if err != nil {
 			return err
 		}
-		if last > after.seq {
+		if p.last > p.at {
 			return nil
 		}
-		moved, err := s.feeds.wait(t, last)
+		moved, err := s.feeds.wait(t, p.extent)
 		if err != nil {
 			return err
 		}
@@ -245,8 +161,9 @@ func (s *Store) FeedWait(ctx context.Context, t presence.TenantID, after Token) 
 	}
 }
 
-// wait gives the channel that closes when the tenant's feed passes last.
-func (f *feeds) wait(t presence.TenantID, last uint64) (<-chan struct{}, error) {
+// wait gives the channel that closes when the tenant's log has more than x, or
+// x is void.
+func (f *feeds) wait(t presence.TenantID, x extent) (<-chan struct{}, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.closed {
@@ -254,16 +171,62 @@ func (f *feeds) wait(t presence.TenantID, last uint64) (<-chan struct{}, error) 
 	}
 	now, ok := f.tenant[t]
 	if !ok {
-		now = &feed{next: 1}
+		now = &feed{}
 		f.tenant[t] = now
 	}
-	if now.moved == nil {
-		now.moved = make(chan struct{})
-	}
-	if now.last > last {
+	if now.last > x.last || f.since != x.since {
 		passed := make(chan struct{})
 		close(passed)
 		return passed, nil
 	}
+	if now.moved == nil {
+		now.moved = make(chan struct{})
+	}
 	return now.moved, nil
+}
+
+func (f *feeds) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	f.wake()
+}
+
+// wake ends every wait; mu is held.
+func (f *feeds) wake() {
+	for _, now := range f.tenant {
+		now.wake()
+	}
+}
+
+func (d *feed) wake() {
+	if d.moved != nil {
+		close(d.moved)
+		d.moved = nil
+	}
+}
+
+// root is the feed's part of a shard's digest.
+func (f *feeds) root(shard uint16) uint64 { return f.roots[shard].Load() }
+
+// FeedMark is a position in this node's own log: every change at or below it
+// is on the disk, and in the roots that are asked for afterwards.
+func (s *Store) FeedMark() uint64 {
+	s.feeds.mu.Lock()
+	defer s.feeds.mu.Unlock()
+	return s.feeds.mark
+}
+
+// FeedEnds tells up to where this store has the chains of a shard.
+func (s *Store) FeedEnds(shard uint16) []FeedEnd {
+	if shard >= presence.Shards {
+		return nil
+	}
+	s.feeds.mu.Lock()
+	defer s.feeds.mu.Unlock()
+	ends := make([]FeedEnd, 0, len(s.feeds.chains[shard]))
+	for _, c := range s.feeds.chains[shard] {
+		ends = append(ends, FeedEnd{Origin: c.chain, Seq: c.seq})
+	}
+	return ends
 }

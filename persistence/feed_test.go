@@ -51,7 +51,7 @@ func TestFeedResumesInCommitOrderAcrossReopen(t *testing.T) {
 	announce(t, s, alice, 1, 2)
 	announce(t, s, bob, 3, 3)
 	quiet := commitOf(bob, 3, presence.Busy)
-	quiet.Announced = false
+	quiet.Feed = nil
 	commit(t, s, quiet) // not visible: not in the feed
 	announce(t, s, user(fabrikam, 1), 9, 9)
 
@@ -88,8 +88,12 @@ func TestTokenOfAnotherFeedIsRefused(t *testing.T) {
 	announce(t, s, user(contoso, 1), 1, 3)
 	announce(t, other, user(contoso, 1), 1, 3)
 	end := s.FeedEnd(contoso)
-	ahead := end
+	ahead, between := end, end
 	ahead.seq++
+	between.seq = s.FeedStart(contoso).seq + 1
+	if _, _, err := s.Changes(contoso, between, 1); !errors.Is(err, ErrResync) {
+		t.Errorf("a place between two changes: %v, want ErrResync", err)
+	}
 	for name, tt := range map[string]struct {
 		tenant presence.TenantID
 		token  Token
@@ -141,7 +145,7 @@ func TestHoleInTheFeedIsNeverPassedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	hole := changes[2].Token
-	err = s.db.Update(func(txn *badger.Txn) error { return txn.Delete(feedKey(contoso, hole.origin, hole.seq)) })
+	err = s.db.Update(func(txn *badger.Txn) error { return txn.Delete(feedKey(contoso, hole.node, hole.seq)) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,8 +222,9 @@ func TestFeedWaitEndsWithItsContextAndWithTheStore(t *testing.T) {
 func FuzzParseToken(f *testing.F) {
 	f.Add("")
 	f.Add("AQ")
-	f.Add(Token{tenant: contoso, origin: 1, seq: 2}.String())
-	f.Add(Token{origin: ^uint64(0), seq: ^uint64(0)}.String())
+	f.Add(Token{tenant: contoso, node: 1, seq: 2}.String())
+	f.Add(Token{node: ^uint64(0), seq: ^uint64(0), marks: packMarks([]nodeMark{{1, 2}, {3, 4}}, 5)}.String())
+	f.Add(Token{node: 3, marks: packMarks([]nodeMark{{1, 2}, {3, 4}}, 5)}.String())
 	f.Fuzz(func(t *testing.T, s string) {
 		token, err := ParseToken(s)
 		if err != nil {
@@ -237,14 +242,14 @@ func FuzzParseToken(f *testing.F) {
 func FuzzFeedEntry(f *testing.F) {
 	s := Store{cfg: Config{Now: func() time.Time { return noon }}}
 	c := commitOf(user(contoso, 1), 1, presence.Busy)
-	w, err := s.feedWrite(&c)
+	w, err := s.feedWrite(&FeedEntry{User: c.User, State: c.State, Version: c.Version})
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(w.value[sumSize:])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		walk := feedWalk{tenant: contoso}
+		walk := feedWalk{token: Token{tenant: contoso}}
 		if err := walk.take(1, payload); err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrResync) {
 			t.Fatalf("unexpected error %v", err)
 		}

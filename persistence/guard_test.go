@@ -56,7 +56,9 @@ func TestLowDiskRefusesCommitsUntilThereIsRoomAgain(t *testing.T) {
 			eventually(t, "commits are refused", func() bool { return !s.Writable() })
 			for what, op := range map[string]func(done func(error)){
 				"commit": func(done func(error)) { s.Commit(commitOf(alice, 2, presence.Away), done) },
-				"watch":  func(done func(error)) { s.CommitWatch(alice, presence.Element{Key: "watch/e"}, done) },
+				"absorb": func(done func(error)) {
+					s.Absorb([]Commit{commitOf(alice, 2, presence.Away)}, nil, func(_ []bool, err error) { done(err) })
+				},
 				"policy": func(done func(error)) { s.CommitPolicy(presence.DefaultPolicy(contoso), done) },
 			} {
 				if err := await(t, op); !errors.Is(err, ErrStorageLow) {

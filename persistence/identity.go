@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	formatVersion = 1
+	formatVersion = 2
 
 	identityFile = "identity"
 	badgerDir    = "badger"

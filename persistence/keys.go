@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"rollcall/presence"
@@ -22,6 +23,8 @@ const (
 	tenantSize  = 16
 	userKeyHead = 1 + 2 + tenantSize
 	feedKeySize = 1 + tenantSize + 8 + 8
+
+	maxElementKey = 256 // bytes of an element's key
 )
 
 // userKey builds every key that belongs to a user: the shard first, so that a
@@ -72,3 +75,24 @@ func feedMetaKey(t presence.TenantID, origin uint64) []byte {
 }
 
 func identityKey() []byte { return append([]byte{byte(kindMeta)}, "identity"...) }
+
+func shardOf(key []byte) uint16 { return binary.BigEndian.Uint16(key[1:]) }
+
+func shardPrefix(k kind, shard uint16) []byte {
+	return binary.BigEndian.AppendUint16([]byte{byte(k)}, shard)
+}
+
+// ownerIn is the part of a key of any of userKinds that is its user's alone:
+// the tenant and the MRI. In byte order it is in the order of UserID.Compare.
+func ownerIn(key []byte) []byte {
+	owner, _, _ := bytes.Cut(key[userKeyHead:], []byte{0})
+	return key[userKeyHead-tenantSize : userKeyHead+len(owner)]
+}
+
+func ownerID(owner []byte) (u presence.UserID) {
+	copy(u.Tenant[:], owner)
+	u.MRI = string(owner[tenantSize:])
+	return u
+}
+
+func ownerHash(owner []byte) uint64 { return presence.HashUser(owner[:tenantSize], owner[tenantSize:]) }

@@ -1,31 +1,38 @@
 package persistence
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"rollcall/messages"
 	"rollcall/presence"
 )
 
-// CommitPolicy stores a tenant's policy in place of the one before. done is as
-// with Commit.
+// CommitPolicy stores a tenant's policy unless a newer one is stored already;
+// both answer nil. done is as with Commit.
 func (s *Store) CommitPolicy(p presence.Policy, done func(error)) {
 	if s.guard.low.Load() {
 		done(ErrStorageLow)
 		return
 	}
-	op, err := encodePolicy(p)
+	step, err := encodePolicy(p)
 	if err != nil {
 		done(err)
 		return
 	}
-	op.done = done
-	s.writer.add(op)
+	s.writer.add(&write{step: step, size: len(step.value), done: done})
 }
 
-func encodePolicy(p presence.Policy) (*write, error) {
+// policyWrite is a policy on its way to the writer.
+type policyWrite struct {
+	key, value []byte // sealed
+	version    presence.Version
+}
+
+func encodePolicy(p presence.Policy) (*policyWrite, error) {
 	m, err := messages.FromPolicy(p)
 	if err != nil {
 		return nil, err
@@ -38,9 +45,30 @@ func encodePolicy(p presence.Policy) (*write, error) {
 	if err != nil {
 		return nil, err
 	}
-	op := &write{}
-	op.put(policyKey(p.Tenant), value, 0)
-	return op, nil
+	key := policyKey(p.Tenant)
+	return &policyWrite{key: key, value: seal(key, value), version: p.Version}, nil
+}
+
+func (p *policyWrite) apply(b *batch) error {
+	older := false
+	err := b.get(p.key, func(payload []byte) error {
+		var stored presence.Version
+		err := fields(payload, func(n protowire.Number, value []byte) error {
+			if n == policyVersion {
+				v, _ := protowire.ConsumeFixed64(value)
+				stored = presence.Version(v)
+			}
+			return nil
+		})
+		// Of two that were given one version the same stays everywhere.
+		older = p.version < stored || p.version == stored && bytes.Compare(p.value[sumSize:], payload) < 0
+		return err
+	})
+	if err != nil || older {
+		return err
+	}
+	b.size += len(p.key) + len(p.value)
+	return b.txn.SetEntry(&badger.Entry{Key: p.key, Value: p.value})
 }
 
 // Policies reads every stored policy, in the caller's goroutine.

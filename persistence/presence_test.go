@@ -31,7 +31,7 @@ func TestCommittedUserIsThereAfterReopen(t *testing.T) {
 	if !got.Found || got.State != c.State || got.Version != 10 || !got.Wake.Equal(noon) {
 		t.Errorf("loaded %+v, want %+v", got, c)
 	}
-	if diff := cmp.Diff(c.Record.Elements(), got.Record.Elements()); diff != "" {
+	if diff := cmp.Diff(c.Elements, got.Record.Elements()); diff != "" {
 		t.Errorf("elements (-want +got):\n%s", diff)
 	}
 	if got := load(t, s, user(contoso, 2)); got.Found {
@@ -49,10 +49,7 @@ func TestBlocksComeBackAndWatchesStayOut(t *testing.T) {
 		Value: presence.Watch{Targets: []presence.UserID{bob}},
 	}
 	c := commitOf(alice, 5, presence.Available)
-	for _, e := range []presence.Element{block, cleared, watch} {
-		c.Record.Merge(e)
-	}
-	c.Blocks = []presence.Element{block, cleared}
+	c.Elements = append(c.Elements, block, cleared, watch)
 	commit(t, s, c)
 
 	got := load(t, s, alice)
@@ -62,7 +59,7 @@ func TestBlocksComeBackAndWatchesStayOut(t *testing.T) {
 	if n := len(got.Record.Kind(presence.KindWatch)); n != 0 {
 		t.Errorf("%d watch elements came with the presence, want none", n)
 	}
-	c.Blocks = nil // unchanged blocks are not written again, and stay
+	c = commitOf(alice, 6, presence.Away) // what a commit does not name stays
 	commit(t, s, c)
 	if got := load(t, s, alice); len(got.Record.Kind(presence.KindBlock)) != 2 {
 		t.Errorf("blocks after a commit without any: %v", got.Record.Kind(presence.KindBlock))
@@ -72,7 +69,7 @@ func TestBlocksComeBackAndWatchesStayOut(t *testing.T) {
 	}
 }
 
-func TestOfOneUsersCommitsTheLastQueuedStays(t *testing.T) {
+func TestCommitsOfOneBatchSeeEachOther(t *testing.T) {
 	hold := newHeld()
 	cfg := testConfig(t)
 	cfg.faults.commit = hold.commit
@@ -142,7 +139,7 @@ func TestWakeupsShowsOnlyUsersThatWillChange(t *testing.T) {
 func TestTooBigValueIsRefusedAtOnce(t *testing.T) {
 	s := openStore(t, testConfig(t))
 	c := commitOf(user(contoso, 1), 1, presence.Available)
-	c.Record.Merge(presence.Element{
+	c.Elements = append(c.Elements, presence.Element{
 		Key: presence.NoteKey, Stamp: presence.Stamp{Version: 1},
 		Value: presence.Note{Content: strings.Repeat("x", maxValue)},
 	})

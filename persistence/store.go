@@ -39,6 +39,7 @@ type faults struct {
 	commit func(*badger.Txn) error
 	every  time.Duration // of the guard and the sweep
 	table  int64         // bytes of a memtable
+	piece  time.Duration // of a look at shards whose digest is not known
 }
 
 // memTable is the size of Badger's memtables; part of the format, since logs
@@ -59,6 +60,7 @@ type Store struct {
 	db      *badger.DB
 	writer  *writer
 	reader  *reader
+	digests *digests
 	feeds   *feeds
 	guard   *guard
 	metrics *metrics
@@ -117,6 +119,8 @@ func Open(cfg Config) (*Store, error) {
 	}
 	s.wg.Go(s.guard.run)
 	s.wg.Go(s.sweep)
+	s.wg.Go(s.scanAll)
+	s.wg.Go(s.pruneAll)
 	return s, nil
 }
 
@@ -134,7 +138,7 @@ func (s *Store) open() (err error) {
 	if err := s.openBadger(); err != nil {
 		return err
 	}
-	s.writer, s.reader = newWriter(s), newReader(s)
+	s.writer, s.reader, s.digests = newWriter(s), newReader(s), newDigests(s)
 	if s.cfg.faults.commit != nil {
 		s.writer.apply = s.cfg.faults.commit
 	}

@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +33,13 @@ func testConfig(t testing.TB) Config {
 	return Config{Dir: t.TempDir(), Ballast: -1, Fatal: func(err error) { t.Errorf("fatal: %v", err) }}
 }
 
+// movable is a clock that a test moves while the store looks at it.
+type movable struct{ ms atomic.Int64 }
+
+func (m *movable) set(t time.Time)     { m.ms.Store(t.UnixMilli()) }
+func (m *movable) now() time.Time      { return time.UnixMilli(m.ms.Load()).UTC() }
+func (m *movable) add(d time.Duration) { m.ms.Add(d.Milliseconds()) }
+
 func openStore(t testing.TB, cfg Config) *Store {
 	t.Helper()
 	s, err := Open(cfg)
@@ -42,19 +50,19 @@ func openStore(t testing.TB, cfg Config) *Store {
 	return s
 }
 
-// session is a record with one session, and the state that it shows.
-func session(v presence.Version, a presence.Availability) (presence.Record, presence.State) {
-	var r presence.Record
-	r.Merge(presence.Element{
+// session is an element of one session, and the state that it shows.
+func session(v presence.Version, a presence.Availability) (presence.Element, presence.State) {
+	e := presence.Element{
 		Key: presence.SessionKey("desk"), Stamp: presence.Stamp{Version: v, Node: 7},
-		Value: presence.Session{Availability: a, Activity: presence.ActAvailable, Device: presence.Desktop},
-	})
-	return r, presence.State{Availability: a, Activity: presence.ActAvailable, Device: presence.Desktop}
+		Value: presence.Session{Availability: a, Activity: presence.ActAvailable, Device: presence.Desktop, Leased: true},
+	}
+	return e, presence.State{Availability: a, Activity: presence.ActAvailable, Device: presence.Desktop}
 }
 
+// commitOf is a visible change.
 func commitOf(u presence.UserID, v presence.Version, a presence.Availability) Commit {
-	r, s := session(v, a)
-	return Commit{User: u, Record: &r, State: s, Version: v, Announced: true}
+	e, s := session(v, a)
+	return Commit{User: u, Elements: []presence.Element{e}, State: s, Version: v, Feed: &FeedEntry{}}
 }
 
 const patience = 20 * time.Second

@@ -41,7 +41,9 @@ func TestSealedValueOpensOnlyUnderItsKeyAndUnchanged(t *testing.T) {
 
 // Whatever lies in the store, decoding it ends in a value or an error.
 func FuzzStoredValue(f *testing.F) {
-	r, state := session(5, presence.Busy)
+	e, state := session(5, presence.Busy)
+	var r presence.Record
+	r.Merge(e)
 	stored, err := messages.EncodeStored(&messages.StoredUser{Record: r, State: state, Version: 5, Wake: noon})
 	if err != nil {
 		f.Fatal(err)
@@ -53,6 +55,11 @@ func FuzzStoredValue(f *testing.F) {
 		if u, err := messages.DecodeStored(payload); err == nil {
 			if _, err := messages.EncodeStored(u); err != nil {
 				t.Errorf("decoded, but does not encode: %v", err)
+			}
+		}
+		for _, k := range userKinds {
+			if _, err := skim(k, 1, payload, noon); err != nil && !errors.Is(err, ErrCorrupt) {
+				t.Errorf("skim: %v", err)
 			}
 		}
 		if _, err := element(payload); err != nil && !errors.Is(err, ErrCorrupt) {

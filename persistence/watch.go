@@ -3,48 +3,11 @@ package persistence
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"rollcall/presence"
 )
-
-const (
-	// clearedFor is how long a cleared list is remembered, so that an older
-	// copy of it cannot come back.
-	clearedFor = 7 * 24 * time.Hour
-	// expiredFor is how long an expired list lies before its space is free.
-	expiredFor = time.Hour
-)
-
-// CommitWatch stores the list that one endpoint of u watches; e is keyed by
-// presence.WatchKey. A cleared list is an element without value. done is as
-// with Commit.
-func (s *Store) CommitWatch(u presence.UserID, e presence.Element, done func(error)) {
-	if s.guard.low.Load() {
-		done(ErrStorageLow)
-		return
-	}
-	kind, endpoint := e.Key.Split()
-	if kind != presence.KindWatch || endpoint == "" {
-		done(fmt.Errorf("persistence: %q is not the key of a watch list: %w", e.Key, presence.ErrValue))
-		return
-	}
-	op := &write{done: done}
-	entry, err := op.putElement(userKey(kindWatch, u, endpoint), e)
-	if err != nil {
-		done(err)
-		return
-	}
-	switch {
-	case e.Value == nil:
-		entry.ExpiresAt = uint64(s.cfg.Now().Add(clearedFor).Unix())
-	case e.Expires > 0:
-		entry.ExpiresAt = uint64(time.UnixMilli(e.Expires).Add(expiredFor).Unix())
-	}
-	s.writer.add(op)
-}
 
 // LoadWatch reads the list of one endpoint of u, expired or cleared as it may
 // be; the bool tells whether there is one. done is as with Load.

@@ -3,6 +3,7 @@ package persistence
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,11 +23,11 @@ func watchOf(endpoint string, v presence.Version, expires time.Time, targets ...
 	return e
 }
 
+func versionAt(t time.Time) presence.Version { return presence.Version(t.UnixMilli()) << 16 }
+
 func commitWatch(t *testing.T, s *Store, u presence.UserID, e presence.Element) {
 	t.Helper()
-	if err := await(t, func(done func(error)) { s.CommitWatch(u, e, done) }); err != nil {
-		t.Fatalf("commit %s: %v", e.Key, err)
-	}
+	commit(t, s, Commit{User: u, Elements: []presence.Element{e}})
 }
 
 func loadWatch(t *testing.T, s *Store, u presence.UserID, endpoint string) (presence.Element, bool) {
@@ -66,7 +67,7 @@ func TestWatchListsSurviveReopenAndShowWhileLive(t *testing.T) {
 	commitWatch(t, s, alice, live)
 	commitWatch(t, s, alice, watchOf("expiring", 1, now.Add(time.Minute), bob))
 	commitWatch(t, s, alice, watchOf("cleared", 1, time.Time{}, bob))
-	commitWatch(t, s, alice, watchOf("cleared", 2, time.Time{}))
+	commitWatch(t, s, alice, watchOf("cleared", versionAt(now), time.Time{}))
 	commitWatch(t, s, bob, watchOf("other", 1, time.Time{}, alice))
 	if got := endpoints(t, s, alice); !slices.Equal(got, []string{"expiring", "live"}) {
 		t.Errorf("endpoints %v", got)
@@ -82,7 +83,7 @@ func TestWatchListsSurviveReopenAndShowWhileLive(t *testing.T) {
 	if diff := cmp.Diff(live, got); !found || diff != "" {
 		t.Errorf("list (-want +got, found %t):\n%s", found, diff)
 	}
-	if got, found := loadWatch(t, s, alice, "cleared"); !found || got.Value != nil || got.Stamp.Version != 2 {
+	if got, found := loadWatch(t, s, alice, "cleared"); !found || got.Value != nil || got.Stamp.Version != versionAt(now.Add(-2*time.Minute)) {
 		t.Errorf("the cleared list is %v %t, want its newest register", got, found)
 	}
 	if _, found := loadWatch(t, s, alice, "other"); found {
@@ -90,27 +91,33 @@ func TestWatchListsSurviveReopenAndShowWhileLive(t *testing.T) {
 	}
 }
 
-func TestOnlyAWatchKeyIsStored(t *testing.T) {
+func TestOnlyKnownKeysAreStored(t *testing.T) {
 	s := openStore(t, testConfig(t))
-	for _, key := range []presence.Key{presence.NoteKey, "watch", "watch/", ""} {
-		err := await(t, func(done func(error)) {
-			s.CommitWatch(user(contoso, 1), presence.Element{Key: key}, done)
-		})
-		if !errors.Is(err, presence.ErrValue) {
+	for _, key := range []presence.Key{"", "/", "watch", "watch/", "block", "block/", "session", "call/", "note/x", "location", "other/x",
+		presence.WatchKey(strings.Repeat("x", maxElementKey))} {
+		c := Commit{User: user(contoso, 1), Elements: []presence.Element{{Key: key}}}
+		if err := await(t, func(done func(error)) { s.Commit(c, done) }); !errors.Is(err, presence.ErrValue) {
 			t.Errorf("key %q answered %v, want ErrValue", key, err)
+		}
+	}
+	for _, u := range []presence.UserID{{}, {Tenant: contoso}, {Tenant: contoso, MRI: "8:x\x00y"}, {MRI: "8:x"}} {
+		c := Commit{User: u, Version: 1}
+		if err := await(t, func(done func(error)) { s.Commit(c, done) }); !errors.Is(err, presence.ErrBadID) {
+			t.Errorf("user %q answered %v, want ErrBadID", u.MRI, err)
 		}
 	}
 }
 
-func TestPoliciesAreReplacedPerTenant(t *testing.T) {
+func TestNewerPoliciesReplaceOlderOnesPerTenant(t *testing.T) {
 	cfg := testConfig(t)
 	s := openStore(t, cfg)
 	fabrikam := presence.TenantID{2}
 	first, second := presence.DefaultPolicy(contoso), presence.DefaultPolicy(contoso)
 	second.Version, second.Privacy, second.Federation = 9, true, presence.AllowList
 	second.List = []presence.TenantID{fabrikam}
-	other := presence.DefaultPolicy(fabrikam)
-	for _, p := range []presence.Policy{first, other, second} {
+	other, older := presence.DefaultPolicy(fabrikam), first
+	older.Version = 8
+	for _, p := range []presence.Policy{first, other, second, older} {
 		if err := await(t, func(done func(error)) { s.CommitPolicy(p, done) }); err != nil {
 			t.Fatal(err)
 		}

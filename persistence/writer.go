@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,31 +10,40 @@ import (
 )
 
 const (
-	maxQueued    = 10_000
-	maxBatch     = 256
-	maxBatchSize = 1 << 20 // bytes; Badger takes 15 % of a 16 MiB memtable in one transaction
+	maxQueued = 10_000
+	maxBatch  = 256
 )
+
+// maxBatchSize is how many bytes a transaction may have before nothing more is
+// added. Badger takes 15 % of a memtable in one.
+func (c *Config) maxBatchSize() int { return int(c.memTable() / 16) }
+
+// scanPiece is how long one look of the writer at shards takes.
+func (c *Config) scanPiece() time.Duration {
+	if c.faults.piece > 0 {
+		return c.faults.piece
+	}
+	return scanPiece
+}
+
+// step is something that the writer does inside its transaction. ErrTooBig
+// must come before anything is written; every other error ends the store.
+type step interface{ apply(b *batch) error }
 
 // write is one caller's unit: all of it is stored or nothing.
 type write struct {
-	entries []*badger.Entry // sealed
-	deletes [][]byte
-	feed    *feedWrite
-	trim    *feedTrim
-	size    int
-	done    func(error)
-}
-
-func (w *write) put(key, value []byte, meta byte) *badger.Entry {
-	e := &badger.Entry{Key: key, Value: seal(key, value), UserMeta: meta}
-	w.entries = append(w.entries, e)
-	w.size += len(key) + len(value)
-	return e
+	step     step       // nil: a trim
+	numbered *feedWrite // gets its number when it is queued
+	trim     *feedTrim
+	size     int // bytes, about
+	err      error
+	done     func(error)
 }
 
 // writer owns the only goroutine that writes to Badger. What was queued while
 // one batch was on its way to the disk is the next batch, so a lone commit
-// waits for one sync and a crowd shares it.
+// waits for one sync and a crowd shares it. Between batches it reads shards
+// whose digest is not known yet, a piece at a time.
 type writer struct {
 	store *Store
 	apply func(*badger.Txn) error // commits the transaction; replaced by tests
@@ -41,7 +51,12 @@ type writer struct {
 	mu      sync.Mutex
 	arrived sync.Cond
 	queue   []*write
+	scans   []uint16 // shards that somebody asks for
+	idle    bool     // a piece of any shard is due
 	closed  bool
+
+	recent recent
+	rested time.Time // a piece may be read although commits wait
 }
 
 func newWriter(s *Store) *writer {
@@ -50,14 +65,17 @@ func newWriter(s *Store) *writer {
 	return w
 }
 
-// add queues w, or answers it at once. The caller has checked the disk guard.
-func (w *writer) add(op *write) {
-	if err := w.enqueue(op); err != nil {
-		op.done(err)
+// add queues what belongs together, or answers all of it at once with the same
+// error. The caller has checked the disk guard.
+func (w *writer) add(ops ...*write) {
+	if err := w.enqueue(ops); err != nil {
+		for _, op := range ops {
+			op.done(err)
+		}
 	}
 }
 
-func (w *writer) enqueue(op *write) error {
+func (w *writer) enqueue(ops []*write) error {
 	if err := w.store.failure(); err != nil {
 		return err
 	}
@@ -70,11 +88,25 @@ func (w *writer) enqueue(op *write) error {
 		w.store.metrics.refused.Inc()
 		return ErrOverloaded
 	}
-	w.queue = append(w.queue, op)
-	if len(w.queue) == 1 {
+	for _, op := range ops {
+		if op.numbered != nil {
+			w.store.feeds.number(op.numbered)
+		}
+	}
+	w.queue = append(w.queue, ops...)
+	w.arrived.Signal()
+	return nil
+}
+
+// wantScan has a shard read soon. A long list is only a hint: who asks again
+// is heard again.
+func (w *writer) wantScan(shard uint16) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.scans) < maxBatch {
+		w.scans = append(w.scans, shard)
 		w.arrived.Signal()
 	}
-	return nil
 }
 
 // close lets the writer end once everything queued is stored.
@@ -91,16 +123,18 @@ func (w *writer) depth() int {
 	return len(w.queue)
 }
 
-// take waits for work and moves one batch out of the queue into batch. It
-// returns nothing when the writer is closed and the queue empty.
-func (w *writer) take(batch []*write) []*write {
+// take waits for work and moves one batch out of the queue into batch, which
+// is empty when a shard is to be read instead. It returns false when the
+// writer is closed and the queue empty.
+func (w *writer) take(batch []*write) ([]*write, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.queue) == 0 && !w.closed {
+	for len(w.queue) == 0 && !w.closed && len(w.scans) == 0 && !w.idle {
 		w.arrived.Wait()
 	}
+	limit := w.store.cfg.maxBatchSize()
 	n, size := 0, 0
-	for n < len(w.queue) && n < maxBatch && (n == 0 || size+w.queue[n].size <= maxBatchSize) {
+	for n < len(w.queue) && n < maxBatch && (n == 0 || size+w.queue[n].size <= limit) {
 		size += w.queue[n].size
 		n++
 	}
@@ -108,69 +142,148 @@ func (w *writer) take(batch []*write) []*write {
 	left := copy(w.queue, w.queue[n:])
 	clear(w.queue[left:])
 	w.queue = w.queue[:left]
-	return batch
+	return batch, n > 0 || !w.closed
 }
 
 func (w *writer) run() {
 	var batch []*write
 	for {
-		if batch = w.take(batch); len(batch) == 0 {
+		var more bool
+		if batch, more = w.take(batch); !more {
 			return
 		}
-		begin := time.Now()
-		err := w.store.failure()
-		if err == nil {
-			err = w.commit(batch)
-		}
-		w.store.metrics.batch(len(batch), time.Since(begin), err)
-		for _, op := range batch {
-			op.done(err)
+		for rest := batch; len(rest) > 0; {
+			rest = rest[w.serve(rest):]
 		}
 		clear(batch)
+		w.scan(len(batch) > 0)
 	}
 }
 
-// commit stores a batch in one transaction and then shows its feed entries to
-// readers. Any error is a storage error.
-func (w *writer) commit(batch []*write) error {
-	heads := w.store.feeds.begin()
-	txn := w.store.db.NewTransaction(true)
-	defer txn.Discard()
-	if err := w.fill(txn, batch, heads); err != nil {
-		return w.store.fail(fmt.Errorf("prepare a transaction: %w", err))
+// serve stores as many of the operations as fit into one transaction, answers
+// them, and returns their number.
+func (w *writer) serve(ops []*write) int {
+	begin, n := time.Now(), len(ops)
+	err := w.store.failure()
+	if err == nil {
+		n, err = w.commit(ops)
 	}
-	if err := w.apply(txn); err != nil {
-		return w.store.fail(fmt.Errorf("commit a transaction: %w", err))
+	w.store.metrics.batch(n, time.Since(begin), err)
+	for _, op := range ops[:n] {
+		if err != nil {
+			op.err = err
+		}
+		op.done(op.err)
 	}
-	heads.publish()
+	return n
+}
+
+// commit stores what fits into one transaction and then shows its digests and
+// feed entries. Any error is a storage error.
+func (w *writer) commit(ops []*write) (int, error) {
+	b := batch{store: w.store, heads: w.store.feeds.begin(), now: w.store.cfg.Now()}
+	b.txn = w.store.db.NewTransaction(true)
+	defer b.txn.Discard()
+	n, err := b.fill(ops)
+	if err != nil {
+		return len(ops), w.store.fail(fmt.Errorf("prepare a transaction: %w", err))
+	}
+	if err := w.apply(b.txn); err != nil {
+		return len(ops), w.store.fail(fmt.Errorf("commit a transaction: %w", err))
+	}
+	w.store.digests.publish(b.moves)
+	b.heads.publish()
+	return n, nil
+}
+
+func (b *batch) fill(ops []*write) (n int, err error) {
+	limit := b.store.cfg.maxBatchSize()
+	for ; n < len(ops) && (n == 0 || b.size+ops[n].size <= limit); n++ {
+		if err := b.add(ops[n]); err != nil {
+			return 0, err
+		}
+	}
+	return n, b.heads.finish(b.txn)
+}
+
+func (b *batch) add(op *write) error {
+	if op.step != nil {
+		op.err = op.step.apply(b)
+		if op.err != nil && !errors.Is(op.err, ErrTooBig) {
+			return op.err
+		}
+	}
+	if op.trim != nil {
+		return b.heads.trim(b.txn, op.trim)
+	}
 	return nil
 }
 
-func (w *writer) fill(txn *badger.Txn, batch []*write, heads *feedHeads) error {
-	for _, op := range batch {
-		for _, e := range op.entries {
-			if err := txn.SetEntry(e); err != nil {
-				return err
-			}
+// scan reads a piece of a shard whose digest is not known: at once while
+// nothing else is to be done, else with long rests.
+func (w *writer) scan(busy bool) {
+	if busy && time.Now().Before(w.rested) || w.store.failure() != nil {
+		return
+	}
+	begin := time.Now()
+	until := begin.Add(w.store.cfg.scanPiece())
+	for more := true; more; more = time.Now().Before(until) {
+		shard, ok := w.nextScan()
+		if !ok {
+			break
 		}
-		if op.feed != nil {
-			if err := txn.SetEntry(heads.append(op.feed)); err != nil {
-				return err
+		if err := w.store.digests.read(shard, until); err != nil {
+			if !errors.Is(err, ErrFailed) {
+				_ = w.store.fail(fmt.Errorf("read shard %d: %w", shard, err)) // the error went to Fatal
 			}
-		}
-		for _, key := range op.deletes {
-			if err := txn.Delete(key); err != nil {
-				return err
-			}
-		}
-		if op.trim != nil {
-			heads.trim(op.trim)
+			break
 		}
 	}
-	for _, e := range heads.ends() {
-		if err := txn.SetEntry(e); err != nil {
-			return err
+	w.endScan()
+	w.rested = time.Now().Add(scanRest * time.Since(begin))
+}
+
+// endScan waits for the next turn of what nobody asks for.
+func (w *writer) endScan() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.idle = false
+}
+
+// nextScan chooses the shard to read: the one under way, one that somebody
+// asks for, any.
+func (w *writer) nextScan() (uint16, bool) {
+	d := w.store.digests
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.scans) > 0 && d.known[w.scans[0]].Load() {
+		w.scans = w.scans[1:]
+	}
+	if d.scan != nil && (w.idle || len(w.scans) > 0) {
+		return d.scan.shard, true
+	}
+	if len(w.scans) > 0 {
+		return w.scans[0], true
+	}
+	if w.idle {
+		return d.next()
+	}
+	return 0, false
+}
+
+// scanAll has all shards read, slowly.
+func (s *Store) scanAll() {
+	tick := time.NewTicker(scanPeriod)
+	defer tick.Stop()
+	for s.digests.unknown.Load() > 0 {
+		select {
+		case <-tick.C:
+			s.writer.mu.Lock()
+			s.writer.idle = true
+			s.writer.mu.Unlock()
+			s.writer.arrived.Signal()
+		case <-s.stop:
+			return
 		}
 	}
-	return nil
 }

@@ -157,8 +157,13 @@ func TestCloseStoresWhatIsQueuedAndRefusesTheRest(t *testing.T) {
 		t.Errorf("%d queued commits failed", n)
 	}
 	for name, op := range map[string]func(done func(error)){
-		"commit":    func(done func(error)) { s.Commit(commitOf(user(contoso, 1), 2, presence.Away), done) },
-		"watch":     func(done func(error)) { s.CommitWatch(user(contoso, 1), presence.Element{Key: "watch/e"}, done) },
+		"commit": func(done func(error)) { s.Commit(commitOf(user(contoso, 1), 2, presence.Away), done) },
+		"absorb": func(done func(error)) {
+			s.Absorb([]Commit{commitOf(user(contoso, 1), 2, presence.Away)}, nil, func(_ []bool, err error) { done(err) })
+		},
+		"drop":      func(done func(error)) { s.Drop(1, 0, func(_ bool, err error) { done(err) }) },
+		"copy":      func(done func(error)) { _, _, err := s.Copy(user(contoso, 1)); done(err) },
+		"have":      func(done func(error)) { _, err := s.Have(1); done(err) },
 		"policy":    func(done func(error)) { s.CommitPolicy(presence.DefaultPolicy(contoso), done) },
 		"load":      func(done func(error)) { s.Load(user(contoso, 1), func(_ Loaded, err error) { done(err) }) },
 		"endpoints": func(done func(error)) { s.Endpoints(user(contoso, 1), func(_ []string, err error) { done(err) }) },
@@ -193,7 +198,7 @@ func TestLargeCommitsAreSplitOverTransactions(t *testing.T) {
 	e := presence.Element{Key: presence.WatchKey("e"), Stamp: presence.Stamp{Version: 1}, Value: presence.NewWatch(targets)}
 	answers := make(chan error, lists)
 	for n := range lists {
-		s.CommitWatch(user(contoso, n), e, func(err error) { answers <- err })
+		s.Commit(Commit{User: user(contoso, n), Elements: []presence.Element{e}}, func(err error) { answers <- err })
 	}
 	close(hold.release)
 	for range lists {

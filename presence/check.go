@@ -49,6 +49,23 @@ func checked(m Mutation, ms int64) (Element, error) {
 	return e, checkValue(e.Value)
 }
 
+// Check says whether an element that came from elsewhere is one that Apply
+// could have made: ErrBadID, ErrValue or the error of its kind if it is not.
+func (e Element) Check() error {
+	if e.Value != nil {
+		if err := checkKey(e.Key, e.Value); err != nil {
+			return err
+		}
+		return checkValue(e.Value)
+	}
+	kind, id := e.Key.Split()
+	switch kind {
+	case KindSession, KindPreferred, KindNote, KindCalendar, KindCall, KindLocation, KindBlock, KindWatch:
+		return checkID(e.Key, kind, id)
+	}
+	return fmt.Errorf("element of kind %q: %w", kind, ErrValue)
+}
+
 func checkKey(k Key, v Value) error {
 	kind, id := k.Split()
 	want := ""

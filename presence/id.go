@@ -149,14 +149,17 @@ func (u UserID) Shard() uint16 { return uint16(u.Hash() % Shards) }
 
 // Hash is FNV-1a over the tenant's bytes and the MRI, mixed by the 64-bit
 // finaliser of MurmurHash3: the same on every node and for ever.
-func (u UserID) Hash() uint64 {
+func (u UserID) Hash() uint64 { return HashUser(u.Tenant[:], u.MRI) }
+
+// HashUser is UserID.Hash of a user whose parts lie in a key.
+func HashUser[T string | []byte](tenant []byte, mri T) uint64 {
 	const offset, prime = 14695981039346656037, 1099511628211
 	h := uint64(offset)
-	for _, b := range u.Tenant {
+	for _, b := range tenant {
 		h = (h ^ uint64(b)) * prime
 	}
-	for i := range len(u.MRI) {
-		h = (h ^ uint64(u.MRI[i])) * prime
+	for i := range len(mri) {
+		h = (h ^ uint64(mri[i])) * prime
 	}
 	return mix(h)
 }

@@ -81,15 +81,24 @@ func (r *Record) Clone() Record { return Record{elements: slices.Clone(r.element
 // Registers of fixed keys (preferred, note, calendar, location) are few and
 // always stay: an older copy of them may never expire.
 func (r *Record) Compact(now time.Time, keep time.Duration) (dropped []Key) {
-	limit := now.Add(-keep).UnixMilli()
+	return r.Drop(func(e Element) bool { return e.Spent(now, keep) })
+}
+
+// Drop removes the elements that gone picks and returns their keys.
+func (r *Record) Drop(gone func(Element) bool) (dropped []Key) {
 	r.elements = slices.DeleteFunc(r.elements, func(e Element) bool {
-		gone := !e.Live(now) && max(e.Expires, e.Stamp.Version.Millis()) <= limit && !fixed(e.Key)
-		if gone {
-			dropped = append(dropped, e.Key)
+		if !gone(e) {
+			return false
 		}
-		return gone
+		dropped = append(dropped, e.Key)
+		return true
 	})
 	return dropped
+}
+
+// Spent tells whether Compact drops e.
+func (e Element) Spent(now time.Time, keep time.Duration) bool {
+	return !e.Live(now) && max(e.Expires, e.Stamp.Version.Millis()) <= now.Add(-keep).UnixMilli() && !fixed(e.Key)
 }
 
 // Newest is the highest version of any element: a restarted clock observes it.
