@@ -148,7 +148,7 @@ func (s source) checkOwnImport(own string) []string {
 	case apart:
 		return []string{fmt.Sprintf("%s imports %s; %s may import only %s",
 			s.name, own, from, strings.Join(allowed, ", "))}
-	case toApart && (slices.Contains(besideUsers, from) || s.test && layers[from] > 3):
+	case toApart && (slices.Contains(besideUsers, from) || s.test && layers[from] > 4):
 		return nil
 	case toApart:
 		return []string{fmt.Sprintf("%s imports %s, which only %s may", s.name, own, strings.Join(besideUsers, ", "))}

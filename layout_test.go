@@ -10,12 +10,14 @@ import (
 // layers orders the top folders; an import may only go to a lower number, never sideways.
 // A folder's own sub-packages belong to it.
 var layers = map[string]int{
-	"cmd":         6,
-	"bench":       6,
-	"clustertest": 5,
-	"gateway":     4,
-	"web":         4,
-	"actors":      3,
+	"cmd":         7,
+	"bench":       7,
+	"clustertest": 6,
+	"load":        6,
+	"gateway":     5,
+	"web":         5,
+	"actors":      4,
+	"copies":      3,
 	"cluster":     2,
 	"persistence": 2,
 	"messages":    1,
@@ -31,7 +33,7 @@ var beside = map[string][]string{
 	"client": {"messages", "presence", "trouter", "limit"},
 }
 
-// besideUsers are the folders whose code may import one of beside; tests above layer 3 may too.
+// besideUsers are the folders whose code may import one of beside; tests above layer 4 may too.
 var besideUsers = []string{"cmd", "clustertest"}
 
 // room says where a dependency may be imported. A path covers the packages below it, here and in folders.
@@ -46,14 +48,14 @@ var rooms = []room{
 	{paths: []string{"github.com/dgraph-io/badger"}, folders: []string{"persistence"}},
 	{paths: []string{"github.com/hashicorp/memberlist"}, folders: []string{"cluster"}},
 	{paths: []string{"github.com/asynkron/protoactor-go"}, folders: []string{"actors", "cluster", "cmd"}},
-	{paths: []string{"net/http"}, folders: []string{"gateway", "client", "web", "cmd"}, everyTest: true},
-	{
-		paths:   []string{"github.com/alecthomas/kong", "github.com/charmbracelet"},
-		folders: []string{"cmd"},
-	},
+	{paths: []string{"net/http"}, folders: []string{"gateway", "client", "web", "load", "cmd"}, everyTest: true},
+	{paths: []string{"github.com/alecthomas/kong"}, folders: []string{"cmd"}},
+	{paths: []string{"github.com/charmbracelet"}, folders: []string{"cmd", "load/view"}},
+	{paths: []string{"go.yaml.in/yaml"}, folders: []string{"load/scenario"}},
+	{paths: []string{"github.com/HdrHistogram"}, folders: []string{"load/measure"}, inTests: []string{"bench"}},
 	{
 		paths:   []string{"github.com/prometheus"},
-		folders: []string{"actors", "cluster", "persistence", "gateway", "cmd"},
+		folders: []string{"actors", "copies", "cluster", "persistence", "gateway", "cmd"},
 	},
 	{
 		paths:   []string{"github.com/gobwas"},

@@ -47,6 +47,8 @@ var (
 	ErrOverloaded    = &Error{"overloaded", "the node is overloaded, try again shortly", time.Second}
 	ErrMoved         = &Error{"moved", "the user has just moved to another node, send it again", 100 * time.Millisecond}
 	ErrTimeout       = &Error{"outcome_unknown", "no answer in time, send the same request again", time.Second}
+	ErrUnconfirmed   = &Error{"outcome_unknown", "too few nodes have confirmed this in time, send the same request again", time.Second}
+	ErrTooFew        = &Error{"min_copies", "fewer nodes are there than must hold a copy, try again when they are back", 5 * time.Second}
 	ErrClosing       = &Error{"going_away", "the node is shutting down, connect again", time.Second}
 	ErrStorageLow    = &Error{"storage_low", "the node's disk is nearly full, writes are refused until there is space", 5 * time.Second}
 	ErrStorage       = &Error{"storage_failed", "the node could not store this", time.Second}

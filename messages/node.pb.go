@@ -1027,6 +1027,7 @@ type Routed struct {
 	Owner         string                 `protobuf:"bytes,9,opt,name=owner,proto3" json:"owner,omitempty"`                      // in returned: the owner by the receiver's table
 	LeftMs        uint32                 `protobuf:"varint,10,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`    // until the one who asked gives up, from the moment of sending; 0: no answer is wanted
 	StandIn       bool                   `protobuf:"varint,11,opt,name=stand_in,json=standIn,proto3" json:"stand_in,omitempty"` // sent past the owner, which the sender cannot reach
+	Wanted        bool                   `protobuf:"varint,12,opt,name=wanted,proto3" json:"wanted,omitempty"`                  // it came late before, and its sender still waits for the answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1138,6 +1139,13 @@ func (x *Routed) GetStandIn() bool {
 	return false
 }
 
+func (x *Routed) GetWanted() bool {
+	if x != nil {
+		return x.Wanted
+	}
+	return false
+}
+
 // Envelope is what crosses between nodes.
 type Envelope struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1154,7 +1162,8 @@ type Envelope struct {
 	Table         uint64                 `protobuf:"fixed64,11,opt,name=table,proto3" json:"table,omitempty"`           // hash of the sender's shard table
 	Stream        uint64                 `protobuf:"varint,12,opt,name=stream,proto3" json:"stream,omitempty"`          // rises when the sender starts over after a loss
 	AckStream     uint64                 `protobuf:"varint,13,opt,name=ack_stream,json=ackStream,proto3" json:"ack_stream,omitempty"`
-	Gap           bool                   `protobuf:"varint,14,opt,name=gap,proto3" json:"gap,omitempty"` // something came too early: all that is not acknowledged is to be sent again
+	Gap           bool                   `protobuf:"varint,14,opt,name=gap,proto3" json:"gap,omitempty"`   // something came too early: all that is not acknowledged is to be sent again
+	Sent          uint64                 `protobuf:"varint,15,opt,name=sent,proto3" json:"sent,omitempty"` // ms since the start of the sending process, from 1; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1285,6 +1294,13 @@ func (x *Envelope) GetGap() bool {
 		return x.Gap
 	}
 	return false
+}
+
+func (x *Envelope) GetSent() uint64 {
+	if x != nil {
+		return x.Sent
+	}
+	return 0
 }
 
 // Frame is the one message type on the wire between nodes: an encoded Envelope.
@@ -1586,7 +1602,7 @@ func (x *HandoffState) GetState() uint32 {
 // Adopt hands one user to the new owner of its shard, which merges.
 type Adopt struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Elements      []*Element             `protobuf:"bytes,1,rep,name=elements,proto3" json:"elements,omitempty"` // all of the record and the watch lists
+	Elements      []*Element             `protobuf:"bytes,1,rep,name=elements,proto3" json:"elements,omitempty"` // all of the record
 	State         *State                 `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
 	Version       uint64                 `protobuf:"fixed64,3,opt,name=version,proto3" json:"version,omitempty"`
 	Told          uint64                 `protobuf:"fixed64,4,opt,name=told,proto3" json:"told,omitempty"` // the newest version that watchers were told and that is not stored
@@ -2041,6 +2057,51 @@ func (x *Policies) GetMore() bool {
 	return false
 }
 
+// PoliciesStored answers Policies that were told.
+type PoliciesStored struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Error         *Status                `protobuf:"bytes,1,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PoliciesStored) Reset() {
+	*x = PoliciesStored{}
+	mi := &file_node_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PoliciesStored) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PoliciesStored) ProtoMessage() {}
+
+func (x *PoliciesStored) ProtoReflect() protoreflect.Message {
+	mi := &file_node_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PoliciesStored.ProtoReflect.Descriptor instead.
+func (*PoliciesStored) Descriptor() ([]byte, []int) {
+	return file_node_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *PoliciesStored) GetError() *Status {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
 // EndpointWatch changes what an endpoint of another gateway watches.
 type EndpointWatch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2055,7 +2116,7 @@ type EndpointWatch struct {
 
 func (x *EndpointWatch) Reset() {
 	*x = EndpointWatch{}
-	mi := &file_node_proto_msgTypes[32]
+	mi := &file_node_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2128,7 @@ func (x *EndpointWatch) String() string {
 func (*EndpointWatch) ProtoMessage() {}
 
 func (x *EndpointWatch) ProtoReflect() protoreflect.Message {
-	mi := &file_node_proto_msgTypes[32]
+	mi := &file_node_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2141,7 @@ func (x *EndpointWatch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointWatch.ProtoReflect.Descriptor instead.
 func (*EndpointWatch) Descriptor() ([]byte, []int) {
-	return file_node_proto_rawDescGZIP(), []int{32}
+	return file_node_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *EndpointWatch) GetUser() *User {
@@ -2129,7 +2190,7 @@ type EndpointWatched struct {
 
 func (x *EndpointWatched) Reset() {
 	*x = EndpointWatched{}
-	mi := &file_node_proto_msgTypes[33]
+	mi := &file_node_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2141,7 +2202,7 @@ func (x *EndpointWatched) String() string {
 func (*EndpointWatched) ProtoMessage() {}
 
 func (x *EndpointWatched) ProtoReflect() protoreflect.Message {
-	mi := &file_node_proto_msgTypes[33]
+	mi := &file_node_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2154,7 +2215,7 @@ func (x *EndpointWatched) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointWatched.ProtoReflect.Descriptor instead.
 func (*EndpointWatched) Descriptor() ([]byte, []int) {
-	return file_node_proto_rawDescGZIP(), []int{33}
+	return file_node_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *EndpointWatched) GetError() *Status {
@@ -2189,7 +2250,7 @@ type Superseded struct {
 
 func (x *Superseded) Reset() {
 	*x = Superseded{}
-	mi := &file_node_proto_msgTypes[34]
+	mi := &file_node_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2201,7 +2262,7 @@ func (x *Superseded) String() string {
 func (*Superseded) ProtoMessage() {}
 
 func (x *Superseded) ProtoReflect() protoreflect.Message {
-	mi := &file_node_proto_msgTypes[34]
+	mi := &file_node_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2214,7 +2275,7 @@ func (x *Superseded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Superseded.ProtoReflect.Descriptor instead.
 func (*Superseded) Descriptor() ([]byte, []int) {
-	return file_node_proto_rawDescGZIP(), []int{34}
+	return file_node_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Superseded) GetUser() *User {
@@ -2306,7 +2367,7 @@ const file_node_proto_rawDesc = "" +
 	"\x05state\x18\x03 \x01(\fR\x05state\x12 \n" +
 	"\tendpoints\x18\x04 \x03(\rB\x02\x10\x01R\tendpoints\x12\x1a\n" +
 	"\breceived\x18\x06 \x01(\x03R\breceived\x12\x1a\n" +
-	"\breleased\x18\a \x01(\bR\breleased\"\x8e\x02\n" +
+	"\breleased\x18\a \x01(\bR\breleased\"\xa6\x02\n" +
 	"\x06Routed\x12\x14\n" +
 	"\x05actor\x18\x01 \x01(\tR\x05actor\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\rR\x05shard\x12\x12\n" +
@@ -2320,7 +2381,8 @@ const file_node_proto_rawDesc = "" +
 	"\x05owner\x18\t \x01(\tR\x05owner\x12\x17\n" +
 	"\aleft_ms\x18\n" +
 	" \x01(\rR\x06leftMs\x12\x19\n" +
-	"\bstand_in\x18\v \x01(\bR\astandIn\"\x9e\x03\n" +
+	"\bstand_in\x18\v \x01(\bR\astandIn\x12\x16\n" +
+	"\x06wanted\x18\f \x01(\bR\x06wanted\"\xb2\x03\n" +
 	"\bEnvelope\x12\x1a\n" +
 	"\bprotocol\x18\x01 \x01(\rR\bprotocol\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +
@@ -2337,7 +2399,8 @@ const file_node_proto_rawDesc = "" +
 	"\x06stream\x18\f \x01(\x04R\x06stream\x12\x1d\n" +
 	"\n" +
 	"ack_stream\x18\r \x01(\x04R\tackStream\x12\x10\n" +
-	"\x03gap\x18\x0e \x01(\bR\x03gap\"#\n" +
+	"\x03gap\x18\x0e \x01(\bR\x03gap\x12\x12\n" +
+	"\x04sent\x18\x0f \x01(\x04R\x04sent\"#\n" +
 	"\x05Frame\x12\x1a\n" +
 	"\benvelope\x18\x01 \x01(\fR\benvelope\":\n" +
 	"\fHandoffBegin\x12\x14\n" +
@@ -2381,7 +2444,9 @@ const file_node_proto_rawDesc = "" +
 	"\x05after\x18\x02 \x01(\fR\x05after\"O\n" +
 	"\bPolicies\x12/\n" +
 	"\bpolicies\x18\x01 \x03(\v2\x13.rollcall.v1.PolicyR\bpolicies\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"\xbc\x01\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\";\n" +
+	"\x0ePoliciesStored\x12)\n" +
+	"\x05error\x18\x01 \x01(\v2\x13.rollcall.v1.StatusR\x05error\"\xbc\x01\n" +
 	"\rEndpointWatch\x12%\n" +
 	"\x04user\x18\x01 \x01(\v2\x11.rollcall.v1.UserR\x04user\x12\x1a\n" +
 	"\bendpoint\x18\x02 \x01(\tR\bendpoint\x12#\n" +
@@ -2409,7 +2474,7 @@ func file_node_proto_rawDescGZIP() []byte {
 	return file_node_proto_rawDescData
 }
 
-var file_node_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_node_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_node_proto_goTypes = []any{
 	(*Status)(nil),          // 0: rollcall.v1.Status
 	(*Mutation)(nil),        // 1: rollcall.v1.Mutation
@@ -2443,53 +2508,55 @@ var file_node_proto_goTypes = []any{
 	(*InterestReset)(nil),   // 29: rollcall.v1.InterestReset
 	(*PolicyDigest)(nil),    // 30: rollcall.v1.PolicyDigest
 	(*Policies)(nil),        // 31: rollcall.v1.Policies
-	(*EndpointWatch)(nil),   // 32: rollcall.v1.EndpointWatch
-	(*EndpointWatched)(nil), // 33: rollcall.v1.EndpointWatched
-	(*Superseded)(nil),      // 34: rollcall.v1.Superseded
-	(*Element)(nil),         // 35: rollcall.v1.Element
-	(*State)(nil),           // 36: rollcall.v1.State
-	(*User)(nil),            // 37: rollcall.v1.User
-	(*Policy)(nil),          // 38: rollcall.v1.Policy
+	(*PoliciesStored)(nil),  // 32: rollcall.v1.PoliciesStored
+	(*EndpointWatch)(nil),   // 33: rollcall.v1.EndpointWatch
+	(*EndpointWatched)(nil), // 34: rollcall.v1.EndpointWatched
+	(*Superseded)(nil),      // 35: rollcall.v1.Superseded
+	(*Element)(nil),         // 36: rollcall.v1.Element
+	(*State)(nil),           // 37: rollcall.v1.State
+	(*User)(nil),            // 38: rollcall.v1.User
+	(*Policy)(nil),          // 39: rollcall.v1.Policy
 }
 var file_node_proto_depIdxs = []int32{
-	35, // 0: rollcall.v1.Mutation.element:type_name -> rollcall.v1.Element
+	36, // 0: rollcall.v1.Mutation.element:type_name -> rollcall.v1.Element
 	1,  // 1: rollcall.v1.Publish.mutations:type_name -> rollcall.v1.Mutation
 	0,  // 2: rollcall.v1.Published.error:type_name -> rollcall.v1.Status
-	36, // 3: rollcall.v1.Published.state:type_name -> rollcall.v1.State
-	37, // 4: rollcall.v1.Read.viewer:type_name -> rollcall.v1.User
+	37, // 3: rollcall.v1.Published.state:type_name -> rollcall.v1.State
+	38, // 4: rollcall.v1.Read.viewer:type_name -> rollcall.v1.User
 	0,  // 5: rollcall.v1.Presence.error:type_name -> rollcall.v1.Status
-	37, // 6: rollcall.v1.Presence.user:type_name -> rollcall.v1.User
-	36, // 7: rollcall.v1.Presence.state:type_name -> rollcall.v1.State
-	37, // 8: rollcall.v1.Subscribe.add:type_name -> rollcall.v1.User
-	37, // 9: rollcall.v1.Subscribe.remove:type_name -> rollcall.v1.User
+	38, // 6: rollcall.v1.Presence.user:type_name -> rollcall.v1.User
+	37, // 7: rollcall.v1.Presence.state:type_name -> rollcall.v1.State
+	38, // 8: rollcall.v1.Subscribe.add:type_name -> rollcall.v1.User
+	38, // 9: rollcall.v1.Subscribe.remove:type_name -> rollcall.v1.User
 	0,  // 10: rollcall.v1.Subscribed.error:type_name -> rollcall.v1.Status
-	37, // 11: rollcall.v1.Subscribed.targets:type_name -> rollcall.v1.User
-	37, // 12: rollcall.v1.Subscribed.refused:type_name -> rollcall.v1.User
-	37, // 13: rollcall.v1.Register.viewer:type_name -> rollcall.v1.User
+	38, // 11: rollcall.v1.Subscribed.targets:type_name -> rollcall.v1.User
+	38, // 12: rollcall.v1.Subscribed.refused:type_name -> rollcall.v1.User
+	38, // 13: rollcall.v1.Register.viewer:type_name -> rollcall.v1.User
 	0,  // 14: rollcall.v1.Blocks.error:type_name -> rollcall.v1.Status
-	37, // 15: rollcall.v1.Blocks.users:type_name -> rollcall.v1.User
-	38, // 16: rollcall.v1.SetPolicy.policy:type_name -> rollcall.v1.Policy
+	38, // 15: rollcall.v1.Blocks.users:type_name -> rollcall.v1.User
+	39, // 16: rollcall.v1.SetPolicy.policy:type_name -> rollcall.v1.Policy
 	0,  // 17: rollcall.v1.PolicySet.error:type_name -> rollcall.v1.Status
-	38, // 18: rollcall.v1.PolicySet.policy:type_name -> rollcall.v1.Policy
-	37, // 19: rollcall.v1.Notify.publisher:type_name -> rollcall.v1.User
+	39, // 18: rollcall.v1.PolicySet.policy:type_name -> rollcall.v1.Policy
+	38, // 19: rollcall.v1.Notify.publisher:type_name -> rollcall.v1.User
 	16, // 20: rollcall.v1.Envelope.routed:type_name -> rollcall.v1.Routed
 	15, // 21: rollcall.v1.Envelope.notifies:type_name -> rollcall.v1.Notify
 	16, // 22: rollcall.v1.Envelope.returned:type_name -> rollcall.v1.Routed
-	35, // 23: rollcall.v1.Adopt.elements:type_name -> rollcall.v1.Element
-	36, // 24: rollcall.v1.Adopt.state:type_name -> rollcall.v1.State
+	36, // 23: rollcall.v1.Adopt.elements:type_name -> rollcall.v1.Element
+	37, // 24: rollcall.v1.Adopt.state:type_name -> rollcall.v1.State
 	25, // 25: rollcall.v1.Adopt.hosts:type_name -> rollcall.v1.Host
 	0,  // 26: rollcall.v1.Adopted.error:type_name -> rollcall.v1.Status
-	38, // 27: rollcall.v1.Policies.policies:type_name -> rollcall.v1.Policy
-	37, // 28: rollcall.v1.EndpointWatch.user:type_name -> rollcall.v1.User
-	37, // 29: rollcall.v1.EndpointWatch.add:type_name -> rollcall.v1.User
-	37, // 30: rollcall.v1.EndpointWatch.remove:type_name -> rollcall.v1.User
-	0,  // 31: rollcall.v1.EndpointWatched.error:type_name -> rollcall.v1.Status
-	37, // 32: rollcall.v1.Superseded.user:type_name -> rollcall.v1.User
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	39, // 27: rollcall.v1.Policies.policies:type_name -> rollcall.v1.Policy
+	0,  // 28: rollcall.v1.PoliciesStored.error:type_name -> rollcall.v1.Status
+	38, // 29: rollcall.v1.EndpointWatch.user:type_name -> rollcall.v1.User
+	38, // 30: rollcall.v1.EndpointWatch.add:type_name -> rollcall.v1.User
+	38, // 31: rollcall.v1.EndpointWatch.remove:type_name -> rollcall.v1.User
+	0,  // 32: rollcall.v1.EndpointWatched.error:type_name -> rollcall.v1.Status
+	38, // 33: rollcall.v1.Superseded.user:type_name -> rollcall.v1.User
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_node_proto_init() }
@@ -2504,7 +2571,7 @@ func file_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_node_proto_rawDesc), len(file_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -309,7 +309,7 @@ func (x *Delta) GetCopy() *UserCopy {
 
 type Deltas struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Deltas        []*Delta               `protobuf:"bytes,1,rep,name=deltas,proto3" json:"deltas,omitempty"`
+	Deltas        [][]byte               `protobuf:"bytes,1,rep,name=deltas,proto3" json:"deltas,omitempty"` // encoded Deltas: each is encoded once, whoever gets it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -344,7 +344,7 @@ func (*Deltas) Descriptor() ([]byte, []int) {
 	return file_replica_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *Deltas) GetDeltas() []*Delta {
+func (x *Deltas) GetDeltas() [][]byte {
 	if x != nil {
 		return x.Deltas
 	}
@@ -515,6 +515,8 @@ type Roots struct {
 	Table         uint64                 `protobuf:"fixed64,1,opt,name=table,proto3" json:"table,omitempty"` // hash of the sender's shard table
 	Shards        []byte                 `protobuf:"bytes,2,opt,name=shards,proto3" json:"shards,omitempty"` // bitmap of 4,096
 	Roots         []uint64               `protobuf:"fixed64,3,rep,packed,name=roots,proto3" json:"roots,omitempty"`
+	Round         uint64                 `protobuf:"varint,4,opt,name=round,proto3" json:"round,omitempty"` // the answer repeats it
+	View          uint64                 `protobuf:"varint,5,opt,name=view,proto3" json:"view,omitempty"`   // a greater one each time that the sender's view changes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -570,6 +572,20 @@ func (x *Roots) GetRoots() []uint64 {
 	return nil
 }
 
+func (x *Roots) GetRound() uint64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *Roots) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
 // Differs answers Roots: the shards of which the sender has something, and
 // something else, with its own digests.
 type Differs struct {
@@ -579,6 +595,8 @@ type Differs struct {
 	Roots         []uint64               `protobuf:"fixed64,3,rep,packed,name=roots,proto3" json:"roots,omitempty"`
 	Unknown       []byte                 `protobuf:"bytes,4,opt,name=unknown,proto3" json:"unknown,omitempty"` // bitmap of shards of which no digest is known yet
 	Mark          uint64                 `protobuf:"fixed64,5,opt,name=mark,proto3" json:"mark,omitempty"`     // no change that the sender numbers is still to come at or below it
+	Round         uint64                 `protobuf:"varint,6,opt,name=round,proto3" json:"round,omitempty"`    // of the Roots
+	View          uint64                 `protobuf:"varint,7,opt,name=view,proto3" json:"view,omitempty"`      // of the sender
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -648,14 +666,29 @@ func (x *Differs) GetMark() uint64 {
 	return 0
 }
 
+func (x *Differs) GetRound() uint64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+func (x *Differs) GetView() uint64 {
+	if x != nil {
+		return x.View
+	}
+	return 0
+}
+
 // Pull asks for what the receiver has of a shard and the sender has not.
 type Pull struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
 	Shard         uint32                 `protobuf:"varint,2,opt,name=shard,proto3" json:"shard,omitempty"`
-	Have          []byte                 `protobuf:"bytes,3,opt,name=have,proto3" json:"have,omitempty"`   // per user 16 bytes: hash of its id, digest of what the sender has
-	After         *User                  `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"` // go on after this user
-	Ends          []*FeedEnd             `protobuf:"bytes,5,rep,name=ends,proto3" json:"ends,omitempty"`   // what the sender has of the shard's feed
+	Have          []byte                 `protobuf:"bytes,3,opt,name=have,proto3" json:"have,omitempty"`     // per user 16 bytes: hash of its id, digest of what the sender has
+	After         *User                  `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`   // go on after this user
+	Ends          []*FeedEnd             `protobuf:"bytes,5,rep,name=ends,proto3" json:"ends,omitempty"`     // what the sender has of the shard's feed
+	Table         uint64                 `protobuf:"fixed64,6,opt,name=table,proto3" json:"table,omitempty"` // hash of the sender's shard table
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -723,6 +756,13 @@ func (x *Pull) GetEnds() []*FeedEnd {
 		return x.Ends
 	}
 	return nil
+}
+
+func (x *Pull) GetTable() uint64 {
+	if x != nil {
+		return x.Table
+	}
+	return 0
 }
 
 type Page struct {
@@ -825,20 +865,89 @@ func (x *Page) GetFailed() bool {
 	return false
 }
 
-// Covered tells a node that no longer holds shards that the sender has all that
-// it had at these digests.
-type Covered struct {
+// Surplus are the digests of shards that the sender has and is not to hold.
+type Surplus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Table         uint64                 `protobuf:"fixed64,1,opt,name=table,proto3" json:"table,omitempty"`
 	Shards        []byte                 `protobuf:"bytes,2,opt,name=shards,proto3" json:"shards,omitempty"` // bitmap of 4,096
 	Roots         []uint64               `protobuf:"fixed64,3,rep,packed,name=roots,proto3" json:"roots,omitempty"`
+	Round         uint64                 `protobuf:"varint,4,opt,name=round,proto3" json:"round,omitempty"` // the answer repeats it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Surplus) Reset() {
+	*x = Surplus{}
+	mi := &file_replica_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Surplus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Surplus) ProtoMessage() {}
+
+func (x *Surplus) ProtoReflect() protoreflect.Message {
+	mi := &file_replica_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Surplus.ProtoReflect.Descriptor instead.
+func (*Surplus) Descriptor() ([]byte, []int) {
+	return file_replica_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Surplus) GetTable() uint64 {
+	if x != nil {
+		return x.Table
+	}
+	return 0
+}
+
+func (x *Surplus) GetShards() []byte {
+	if x != nil {
+		return x.Shards
+	}
+	return nil
+}
+
+func (x *Surplus) GetRoots() []uint64 {
+	if x != nil {
+		return x.Roots
+	}
+	return nil
+}
+
+func (x *Surplus) GetRound() uint64 {
+	if x != nil {
+		return x.Round
+	}
+	return 0
+}
+
+// Covered answers Surplus: the shards that the sender is to hold and of which it
+// has on its disk all that there was at the digests said.
+type Covered struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Table         uint64                 `protobuf:"fixed64,1,opt,name=table,proto3" json:"table,omitempty"`
+	Shards        []byte                 `protobuf:"bytes,2,opt,name=shards,proto3" json:"shards,omitempty"` // bitmap of 4,096
+	Round         uint64                 `protobuf:"varint,3,opt,name=round,proto3" json:"round,omitempty"`  // of the Surplus
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Covered) Reset() {
 	*x = Covered{}
-	mi := &file_replica_proto_msgTypes[12]
+	mi := &file_replica_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +959,7 @@ func (x *Covered) String() string {
 func (*Covered) ProtoMessage() {}
 
 func (x *Covered) ProtoReflect() protoreflect.Message {
-	mi := &file_replica_proto_msgTypes[12]
+	mi := &file_replica_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +972,7 @@ func (x *Covered) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Covered.ProtoReflect.Descriptor instead.
 func (*Covered) Descriptor() ([]byte, []int) {
-	return file_replica_proto_rawDescGZIP(), []int{12}
+	return file_replica_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Covered) GetTable() uint64 {
@@ -880,11 +989,11 @@ func (x *Covered) GetShards() []byte {
 	return nil
 }
 
-func (x *Covered) GetRoots() []uint64 {
+func (x *Covered) GetRound() uint64 {
 	if x != nil {
-		return x.Roots
+		return x.Round
 	}
-	return nil
+	return 0
 }
 
 // Behind tells a node that it may have missed something of these shards.
@@ -897,7 +1006,7 @@ type Behind struct {
 
 func (x *Behind) Reset() {
 	*x = Behind{}
-	mi := &file_replica_proto_msgTypes[13]
+	mi := &file_replica_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1018,7 @@ func (x *Behind) String() string {
 func (*Behind) ProtoMessage() {}
 
 func (x *Behind) ProtoReflect() protoreflect.Message {
-	mi := &file_replica_proto_msgTypes[13]
+	mi := &file_replica_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1031,7 @@ func (x *Behind) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Behind.ProtoReflect.Descriptor instead.
 func (*Behind) Descriptor() ([]byte, []int) {
-	return file_replica_proto_rawDescGZIP(), []int{13}
+	return file_replica_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Behind) GetShards() []byte {
@@ -958,9 +1067,9 @@ const file_replica_proto_rawDesc = "" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\"B\n" +
 	"\x05Delta\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12)\n" +
-	"\x04copy\x18\x02 \x01(\v2\x15.rollcall.v1.UserCopyR\x04copy\"4\n" +
-	"\x06Deltas\x12*\n" +
-	"\x06deltas\x18\x01 \x03(\v2\x12.rollcall.v1.DeltaR\x06deltas\"H\n" +
+	"\x04copy\x18\x02 \x01(\v2\x15.rollcall.v1.UserCopyR\x04copy\" \n" +
+	"\x06Deltas\x12\x16\n" +
+	"\x06deltas\x18\x01 \x03(\fR\x06deltas\"H\n" +
 	"\fDeltasStored\x12\x1a\n" +
 	"\x06stored\x18\x01 \x03(\x04B\x02\x10\x01R\x06stored\x12\x1c\n" +
 	"\arefused\x18\x02 \x03(\x04B\x02\x10\x01R\arefused\">\n" +
@@ -969,23 +1078,28 @@ const file_replica_proto_rawDesc = "" +
 	"\x04user\x18\x02 \x01(\v2\x11.rollcall.v1.UserR\x04user\"D\n" +
 	"\aFetched\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12)\n" +
-	"\x04copy\x18\x02 \x01(\v2\x15.rollcall.v1.UserCopyR\x04copy\"O\n" +
+	"\x04copy\x18\x02 \x01(\v2\x15.rollcall.v1.UserCopyR\x04copy\"y\n" +
 	"\x05Roots\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\x06R\x05table\x12\x16\n" +
 	"\x06shards\x18\x02 \x01(\fR\x06shards\x12\x18\n" +
-	"\x05roots\x18\x03 \x03(\x06B\x02\x10\x01R\x05roots\"\x7f\n" +
+	"\x05roots\x18\x03 \x03(\x06B\x02\x10\x01R\x05roots\x12\x14\n" +
+	"\x05round\x18\x04 \x01(\x04R\x05round\x12\x12\n" +
+	"\x04view\x18\x05 \x01(\x04R\x04view\"\xa9\x01\n" +
 	"\aDiffers\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\x06R\x05table\x12\x16\n" +
 	"\x06shards\x18\x02 \x01(\fR\x06shards\x12\x18\n" +
 	"\x05roots\x18\x03 \x03(\x06B\x02\x10\x01R\x05roots\x12\x18\n" +
 	"\aunknown\x18\x04 \x01(\fR\aunknown\x12\x12\n" +
-	"\x04mark\x18\x05 \x01(\x06R\x04mark\"\x93\x01\n" +
+	"\x04mark\x18\x05 \x01(\x06R\x04mark\x12\x14\n" +
+	"\x05round\x18\x06 \x01(\x04R\x05round\x12\x12\n" +
+	"\x04view\x18\a \x01(\x04R\x04view\"\xa9\x01\n" +
 	"\x04Pull\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\rR\x05shard\x12\x12\n" +
 	"\x04have\x18\x03 \x01(\fR\x04have\x12'\n" +
 	"\x05after\x18\x04 \x01(\v2\x11.rollcall.v1.UserR\x05after\x12(\n" +
-	"\x04ends\x18\x05 \x03(\v2\x14.rollcall.v1.FeedEndR\x04ends\"\xee\x01\n" +
+	"\x04ends\x18\x05 \x03(\v2\x14.rollcall.v1.FeedEndR\x04ends\x12\x14\n" +
+	"\x05table\x18\x06 \x01(\x06R\x05table\"\xee\x01\n" +
 	"\x04Page\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05shard\x18\x02 \x01(\rR\x05shard\x12\x12\n" +
@@ -994,11 +1108,16 @@ const file_replica_proto_rawDesc = "" +
 	"\x04feed\x18\x05 \x03(\v2\x16.rollcall.v1.FeedEntryR\x04feed\x12%\n" +
 	"\x04next\x18\x06 \x01(\v2\x11.rollcall.v1.UserR\x04next\x12\x12\n" +
 	"\x04more\x18\a \x01(\bR\x04more\x12\x16\n" +
-	"\x06failed\x18\b \x01(\bR\x06failed\"Q\n" +
-	"\aCovered\x12\x14\n" +
+	"\x06failed\x18\b \x01(\bR\x06failed\"g\n" +
+	"\aSurplus\x12\x14\n" +
 	"\x05table\x18\x01 \x01(\x06R\x05table\x12\x16\n" +
 	"\x06shards\x18\x02 \x01(\fR\x06shards\x12\x18\n" +
-	"\x05roots\x18\x03 \x03(\x06B\x02\x10\x01R\x05roots\" \n" +
+	"\x05roots\x18\x03 \x03(\x06B\x02\x10\x01R\x05roots\x12\x14\n" +
+	"\x05round\x18\x04 \x01(\x04R\x05round\"M\n" +
+	"\aCovered\x12\x14\n" +
+	"\x05table\x18\x01 \x01(\x06R\x05table\x12\x16\n" +
+	"\x06shards\x18\x02 \x01(\fR\x06shards\x12\x14\n" +
+	"\x05round\x18\x03 \x01(\x04R\x05round\" \n" +
 	"\x06Behind\x12\x16\n" +
 	"\x06shards\x18\x01 \x01(\fR\x06shardsB\x13Z\x11rollcall/messagesb\x06proto3"
 
@@ -1014,7 +1133,7 @@ func file_replica_proto_rawDescGZIP() []byte {
 	return file_replica_proto_rawDescData
 }
 
-var file_replica_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_replica_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_replica_proto_goTypes = []any{
 	(*UserCopy)(nil),     // 0: rollcall.v1.UserCopy
 	(*FeedEntry)(nil),    // 1: rollcall.v1.FeedEntry
@@ -1028,33 +1147,33 @@ var file_replica_proto_goTypes = []any{
 	(*Differs)(nil),      // 9: rollcall.v1.Differs
 	(*Pull)(nil),         // 10: rollcall.v1.Pull
 	(*Page)(nil),         // 11: rollcall.v1.Page
-	(*Covered)(nil),      // 12: rollcall.v1.Covered
-	(*Behind)(nil),       // 13: rollcall.v1.Behind
-	(*User)(nil),         // 14: rollcall.v1.User
-	(*Element)(nil),      // 15: rollcall.v1.Element
-	(*State)(nil),        // 16: rollcall.v1.State
+	(*Surplus)(nil),      // 12: rollcall.v1.Surplus
+	(*Covered)(nil),      // 13: rollcall.v1.Covered
+	(*Behind)(nil),       // 14: rollcall.v1.Behind
+	(*User)(nil),         // 15: rollcall.v1.User
+	(*Element)(nil),      // 16: rollcall.v1.Element
+	(*State)(nil),        // 17: rollcall.v1.State
 }
 var file_replica_proto_depIdxs = []int32{
-	14, // 0: rollcall.v1.UserCopy.user:type_name -> rollcall.v1.User
-	15, // 1: rollcall.v1.UserCopy.elements:type_name -> rollcall.v1.Element
-	16, // 2: rollcall.v1.UserCopy.state:type_name -> rollcall.v1.State
+	15, // 0: rollcall.v1.UserCopy.user:type_name -> rollcall.v1.User
+	16, // 1: rollcall.v1.UserCopy.elements:type_name -> rollcall.v1.Element
+	17, // 2: rollcall.v1.UserCopy.state:type_name -> rollcall.v1.State
 	1,  // 3: rollcall.v1.UserCopy.feed:type_name -> rollcall.v1.FeedEntry
-	14, // 4: rollcall.v1.FeedEntry.user:type_name -> rollcall.v1.User
-	16, // 5: rollcall.v1.FeedEntry.state:type_name -> rollcall.v1.State
+	15, // 4: rollcall.v1.FeedEntry.user:type_name -> rollcall.v1.User
+	17, // 5: rollcall.v1.FeedEntry.state:type_name -> rollcall.v1.State
 	0,  // 6: rollcall.v1.Delta.copy:type_name -> rollcall.v1.UserCopy
-	3,  // 7: rollcall.v1.Deltas.deltas:type_name -> rollcall.v1.Delta
-	14, // 8: rollcall.v1.Fetch.user:type_name -> rollcall.v1.User
-	0,  // 9: rollcall.v1.Fetched.copy:type_name -> rollcall.v1.UserCopy
-	14, // 10: rollcall.v1.Pull.after:type_name -> rollcall.v1.User
-	2,  // 11: rollcall.v1.Pull.ends:type_name -> rollcall.v1.FeedEnd
-	0,  // 12: rollcall.v1.Page.copies:type_name -> rollcall.v1.UserCopy
-	1,  // 13: rollcall.v1.Page.feed:type_name -> rollcall.v1.FeedEntry
-	14, // 14: rollcall.v1.Page.next:type_name -> rollcall.v1.User
-	15, // [15:15] is the sub-list for method output_type
-	15, // [15:15] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	15, // 7: rollcall.v1.Fetch.user:type_name -> rollcall.v1.User
+	0,  // 8: rollcall.v1.Fetched.copy:type_name -> rollcall.v1.UserCopy
+	15, // 9: rollcall.v1.Pull.after:type_name -> rollcall.v1.User
+	2,  // 10: rollcall.v1.Pull.ends:type_name -> rollcall.v1.FeedEnd
+	0,  // 11: rollcall.v1.Page.copies:type_name -> rollcall.v1.UserCopy
+	1,  // 12: rollcall.v1.Page.feed:type_name -> rollcall.v1.FeedEntry
+	15, // 13: rollcall.v1.Page.next:type_name -> rollcall.v1.User
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_replica_proto_init() }
@@ -1070,7 +1189,7 @@ func file_replica_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_replica_proto_rawDesc), len(file_replica_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

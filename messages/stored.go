@@ -19,7 +19,7 @@ type StoredUser struct {
 
 // EncodeStored appends nothing to the record and keeps no reference to it.
 func EncodeStored(u *StoredUser) ([]byte, error) {
-	m := &Stored{State: FromState(u.State), Version: uint64(u.Version)}
+	m := &Stored{State: FromState(u.State), Version: uint64(u.Version), Blocks: u.Blocks}
 	if !u.Wake.IsZero() {
 		m.Wake = u.Wake.UnixMilli()
 	}

@@ -942,6 +942,7 @@ type Done struct {
 	Version       uint64                 `protobuf:"fixed64,1,opt,name=version,proto3" json:"version,omitempty"`
 	Refused       []string               `protobuf:"bytes,2,rep,name=refused,proto3" json:"refused,omitempty"`
 	Watching      uint32                 `protobuf:"varint,3,opt,name=watching,proto3" json:"watching,omitempty"`
+	Durability    uint32                 `protobuf:"varint,4,opt,name=durability,proto3" json:"durability,omitempty"` // of a publish: nodes that had stored it, 0 if it changed nothing
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -993,6 +994,13 @@ func (x *Done) GetRefused() []string {
 func (x *Done) GetWatching() uint32 {
 	if x != nil {
 		return x.Watching
+	}
+	return 0
+}
+
+func (x *Done) GetDurability() uint32 {
+	if x != nil {
+		return x.Durability
 	}
 	return 0
 }
@@ -1415,11 +1423,14 @@ const file_wire_proto_rawDesc = "" +
 	"\aping_ms\x18\x06 \x01(\x03R\x06pingMs\x12\x1f\n" +
 	"\vmax_message\x18\a \x01(\rR\n" +
 	"maxMessage\x12\x1a\n" +
-	"\bwatching\x18\b \x01(\rR\bwatching\"V\n" +
+	"\bwatching\x18\b \x01(\rR\bwatching\"v\n" +
 	"\x04Done\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x06R\aversion\x12\x18\n" +
 	"\arefused\x18\x02 \x03(\tR\arefused\x12\x1a\n" +
-	"\bwatching\x18\x03 \x01(\rR\bwatching\"W\n" +
+	"\bwatching\x18\x03 \x01(\rR\bwatching\x12\x1e\n" +
+	"\n" +
+	"durability\x18\x04 \x01(\rR\n" +
+	"durability\"W\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12$\n" +

@@ -992,6 +992,11 @@ func (m *Done) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Durability != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Durability))
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.Watching != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Watching))
 		i--
@@ -1780,6 +1785,9 @@ func (m *Done) SizeVT() (n int) {
 	}
 	if m.Watching != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Watching))
+	}
+	if m.Durability != 0 {
+		n += 1 + protohelpers.SizeOfVarint(uint64(m.Durability))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -4051,6 +4059,25 @@ func (m *Done) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Watching |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Durability", wireType)
+			}
+			m.Durability = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Durability |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
