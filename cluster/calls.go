@@ -98,16 +98,32 @@ func (c *calls) close() {
 	}
 }
 
-// takeBack is what a call asks, which another node has not taken; nil when the
-// call has ended or is being sent again already.
-func (c *calls) takeBack(id uint64) *parcel {
+// takeBack is what a call asks, which a member has not taken; nil when the call
+// has ended, or is with another by now.
+func (c *calls) takeBack(id uint64, from string) *parcel {
 	s := &c.shards[id%callShards]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w := s.waiting[id]; w != nil && w.parcel.back() {
+	if w := s.waiting[id]; w != nil && w.parcel.backFrom(from) {
 		return w.parcel
 	}
 	return nil
+}
+
+// owns says whether a parcel is what a call of this node asks.
+func (c *calls) owns(p *parcel) bool {
+	if p.sender == nil || p.sender.Address != callSpace {
+		return false
+	}
+	from, id, err := parseCall(p.sender.Id)
+	if err != nil || from != c.host.Name {
+		return false
+	}
+	s := &c.shards[id%callShards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.waiting[id]
+	return w != nil && w.parcel == p
 }
 
 // carryOn makes p what is under way for the call that its answer is for, if that
@@ -150,6 +166,27 @@ func (c *calls) gone(ids map[string]bool) {
 				continue
 			}
 			c.host.later(p)
+		}
+	}
+}
+
+// elsewhere places again, at once, what was asked of shards of a member that
+// does not answer. What was asked of the member itself waits for it.
+func (c *calls) elsewhere(member string) {
+	for i := range c.shards {
+		s := &c.shards[i]
+		var again []*parcel
+		s.mu.Lock()
+		for _, w := range s.waiting {
+			if p := w.parcel; p.node == "" && !p.handoff && p.backFrom(member) {
+				again = append(again, p)
+			}
+		}
+		s.mu.Unlock()
+		for _, p := range again {
+			if err := c.host.place(p); err != nil {
+				c.host.fail(p, err)
+			}
 		}
 	}
 }

@@ -55,6 +55,10 @@ func (s *shards) settle(t *topology.Table) (opened topology.Set, kept []*parcel)
 	claimed, all := s.claimed(t)
 	for shard, holder := range s.from {
 		claim := s.claims[holder]
+		if s.node.doubts.about(topology.NodeOf(holder)) {
+			holder = "" // as if it were not there
+			s.awaitWord(shard)
+		}
 		switch {
 		case all && !claimed.Has(shard):
 			s.serve(shard)
@@ -71,12 +75,16 @@ func (s *shards) settle(t *topology.Table) (opened topology.Set, kept []*parcel)
 	return opened, kept
 }
 
-// claimed is what any member has, and whether all have said so.
+// claimed is what any member has, and whether all have said so; those that cannot
+// be reached are not waited for.
 func (s *shards) claimed(t *topology.Table) (set topology.Set, all bool) {
 	all = true
 	for i := range t.Members {
 		m := &t.Members[i]
 		c := s.claims[m.Name()]
+		if s.node.doubts.about(m.ID) {
+			continue
+		}
 		if c != nil {
 			set.Join(c)
 		} else if m.ID != s.node.ID && m.Roles&topology.Presence != 0 {
@@ -86,10 +94,11 @@ func (s *shards) claimed(t *topology.Table) (set topology.Set, all bool) {
 	return set, all
 }
 
-// claimant is a member that has something of a shard, empty if none has said so.
+// claimant is a member that has something of a shard, empty if none that can be
+// reached has said so.
 func (s *shards) claimant(shard uint16) (name string) {
 	for n, c := range s.claims {
-		if c.Has(shard) && (name == "" || n < name) {
+		if c.Has(shard) && (name == "" || n < name) && !s.node.doubts.about(topology.NodeOf(n)) {
 			name = n
 		}
 	}

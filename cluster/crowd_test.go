@@ -4,27 +4,33 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"rollcall/cluster/topology"
 	"rollcall/messages"
 )
 
-// rows are what a node has stored: the numbers of the publishes of every
-// address. To merge two is to unite them.
-type rows map[Address]map[uint64]bool
-
-// counted stores the numbers of Publishes, and moves by Adopt.
+// counted knows the numbers of all Publishes of its address: those that it has
+// handled, those that a former owner hands over by Adopt, and those that a
+// passive one knew. The latter any node can read, as copies are.
 type counted struct {
-	node *testNode
-	addr Address
-	box  *Mailbox
-	rest []any
-	busy bool
+	node  *testNode
+	addr  Address
+	box   *Mailbox
+	known map[uint64]bool
+	rest  []any
+	busy  bool
+}
+
+func newCounted(n *testNode, a Address, m *Mailbox) *counted {
+	w := n.net
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := &counted{node: n, addr: a, box: m, known: map[uint64]bool{}}
+	maps.Copy(c.known, w.rested[a])
+	return c
 }
 
 type leave struct{ done chan error }
@@ -33,7 +39,6 @@ var errEnded = errors.New("the activation has ended")
 
 type left struct {
 	leave
-	ids []uint64
 	err error
 }
 
@@ -41,7 +46,6 @@ func (c *counted) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case actor.SystemMessage:
 	case left:
-		c.node.remove(c.addr, m.ids)
 		c.busy = false
 		switch {
 		case m.err == nil:
@@ -60,14 +64,7 @@ func (c *counted) Receive(ctx actor.Context) {
 			return
 		}
 		c.busy = true
-		ids := c.node.add(c.addr)
-		c.node.HandOver(c.addr, adopt(ids), time.Second, func(_ any, err error) {
-			l := left{m, ids, err}
-			if err != nil {
-				l.ids = nil
-			}
-			c.box.PostOwn(l)
-		})
+		c.node.HandOver(c.addr, adopt(c.known), time.Second, func(_ any, err error) { c.box.PostOwn(left{m, err}) })
 	default:
 		if c.busy {
 			c.rest = append(c.rest, &actor.MessageEnvelope{Message: m, Sender: ctx.Sender()})
@@ -80,65 +77,67 @@ func (c *counted) Receive(ctx actor.Context) {
 func (c *counted) handle(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *messages.Publish:
-		n := len(c.node.add(c.addr, m.Id))
-		ctx.Respond(&messages.Published{Version: uint64(n), Error: &messages.Status{Code: c.node.ID}})
+		c.node.handled.Add(1)
+		c.known[m.Id] = true
+		c.node.net.store(c.addr, m.Id)
+		ctx.Respond(&messages.Published{Version: uint64(len(c.known)), Error: &messages.Status{Code: c.node.ID}})
 	case *messages.Adopt:
 		for _, h := range m.Hosts {
 			id, err := strconv.ParseUint(h.Endpoint, 10, 64)
 			if err != nil {
 				panic(err)
 			}
-			c.node.add(c.addr, id)
+			c.known[id] = true
 		}
 		ctx.Respond(&messages.Adopted{})
 	case Idle:
+		c.node.net.lay(c.addr, c.known)
 		c.box.CloseIfEmpty()
 	}
 }
 
-func adopt(ids []uint64) *messages.Adopt {
+func adopt(ids map[uint64]bool) *messages.Adopt {
 	a := &messages.Adopt{}
-	for _, id := range ids {
+	for id := range ids {
 		a.Hosts = append(a.Hosts, &messages.Host{Endpoint: strconv.FormatUint(id, 10)})
 	}
 	return a
 }
 
-// add stores numbers and returns all of the address.
-func (n *testNode) add(a Address, ids ...uint64) []uint64 {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if len(ids) > 0 && n.rows[a] == nil {
-		n.rows[a] = map[uint64]bool{}
+func (w *network) store(a Address, id uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stored[a] == nil {
+		w.stored[a] = map[uint64]bool{}
 	}
-	for _, id := range ids {
-		n.rows[a][id] = true
-	}
-	return slices.Collect(maps.Keys(n.rows[a]))
+	w.stored[a][id] = true
 }
 
-// remove forgets numbers that another node has now.
-func (n *testNode) remove(a Address, ids []uint64) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, id := range ids {
-		delete(n.rows[a], id)
+// lay keeps what an actor knows for the time when it is passive.
+func (w *network) lay(a Address, known map[uint64]bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.rested[a] == nil {
+		w.rested[a] = map[uint64]bool{}
 	}
-	if len(n.rows[a]) == 0 {
-		delete(n.rows, a)
-	}
+	maps.Copy(w.rested[a], known)
 }
 
-func (n *testNode) holds() (s topology.Set) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for a := range n.rows {
-		s.Add(a.Shard())
-	}
-	return s
+// count is how many numbers of an address are stored.
+func (w *network) count(a Address) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.stored[a])
 }
 
-func (n *testNode) yield(ctx context.Context, shard uint16, active []*Mailbox) (users int, err error) {
+// has says whether a number is stored.
+func (w *network) has(a Address, id uint64) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.stored[a][id]
+}
+
+func (n *testNode) yield(ctx context.Context, _ uint16, active []*Mailbox) (users int, err error) {
 	if n.block != nil {
 		select {
 		case <-n.block:
@@ -164,26 +163,5 @@ func (n *testNode) yield(ctx context.Context, shard uint16, active []*Mailbox) (
 			}
 		}
 	}
-	for _, a := range n.stored(shard) {
-		done := make(chan error, 1)
-		ids := n.add(a)
-		n.HandOver(a, adopt(ids), time.Second, func(_ any, err error) { done <- err })
-		if err := <-done; err != nil {
-			return users, err
-		}
-		n.remove(a, ids)
-		users++
-	}
 	return users, nil
-}
-
-func (n *testNode) stored(shard uint16) (list []Address) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for a := range n.rows {
-		if a.Shard() == shard {
-			list = append(list, a)
-		}
-	}
-	return list
 }

@@ -81,6 +81,18 @@ func (d *directory) deliver(p *parcel) error {
 	return m.Post(msg)
 }
 
+// postActive is false if the actor is not active here.
+func (d *directory) postActive(a Address, msg any) bool {
+	s := d.slot(a)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.mailboxes[a]
+	if m != nil {
+		m.PostOwn(msg)
+	}
+	return m != nil
+}
+
 // activate is called with the slot's lock held, so no sender can reach the
 // actor before its mailbox has started.
 func (d *directory) activate(s *slot, a Address) (*Mailbox, error) {

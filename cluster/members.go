@@ -33,11 +33,15 @@ func (n *Node) SetMembers(list []topology.Member) {
 			c.New = append(c.New, m.ID)
 		}
 	}
+	if n.hooks.Assigning != nil {
+		n.hooks.Assigning(t)
+	}
 	c.Lost = n.assign(old, t)
 	n.log.Info("members", "epoch", t.Epoch, "live", len(list), "new", c.New, "gone", c.Gone,
 		"own", t.Shards(n.ID), "lost", c.Lost.Len())
 	if len(left) > 0 {
 		n.calls.gone(left)
+		n.doubts.renewed(left)
 	}
 	if n.hooks.Changed != nil {
 		n.hooks.Changed(c)
@@ -92,6 +96,7 @@ func (n *Node) before(old, t *topology.Table) *topology.Table {
 // says whether it is still alive.
 func (n *Node) gain(shard uint16, was topology.Member, there bool, t *topology.Table) {
 	s := &n.shards
+	s.standing.Remove(shard)
 	switch s.of(shard) {
 	case held:
 		s.set(shard, served)
@@ -103,10 +108,13 @@ func (n *Node) gain(shard uint16, was topology.Member, there bool, t *topology.T
 			s.awaitWord(shard) // it may not have been the one that has it
 		}
 	case gone:
-		if there && was.ID != n.ID {
-			s.await(shard, awaited, was.Name())
-		} else {
+		switch {
+		case !there || was.ID == n.ID:
 			s.set(shard, served)
+		case n.doubts.about(was.ID):
+			s.awaitWord(shard) // somebody may stand in for it
+		default:
+			s.await(shard, awaited, was.Name())
 		}
 	}
 }

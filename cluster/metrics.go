@@ -7,6 +7,7 @@ type nodeMetrics struct {
 	dropped, panics, unknown, misrouted  prometheus.Counter
 	relayed, resent, conflicts           prometheus.Counter
 	handedOver, timeouts                 prometheus.Counter
+	suspicions, standIns, late           prometheus.Counter
 }
 
 func newNodeMetrics(r prometheus.Registerer) nodeMetrics {
@@ -23,7 +24,10 @@ func newNodeMetrics(r prometheus.Registerer) nodeMetrics {
 		panics:       counter("panics_total", "Actors ended by a panic."),
 		unknown:      counter("unknown_messages_total", "Messages from other nodes that were skipped."),
 		misrouted:    counter("misrouted_total", "Messages for shards that this node does not own."),
-		relayed:      counter("relayed_total", "Messages sent on to a shard's old owner, which still serves it."),
+		relayed:      counter("relayed_total", "Messages sent on to who serves their shard: its old owner, or one that the sender could not reach."),
+		suspicions:   counter("suspicions_total", "Times that others began to stand in for a member that did not answer."),
+		late:         counter("late_total", "Messages that came so late that their senders were asked whether they still want them."),
+		standIns:     counter("stand_ins_total", "Shards that this node began to serve in the place of an owner that it could not reach."),
 		resent:       counter("resent_total", "Messages sent again because their shard's owner has changed or died."),
 		conflicts:    counter("conflicts_total", "Activations dropped because another node served the same user."),
 		handedOver:   counter("handed_over_total", "Users handed over to another node."),

@@ -19,7 +19,7 @@ const (
 	askHandoff     = 2 * time.Second        // for a word with the new owner
 	yieldTime      = time.Minute            // for one shard
 	againAfter     = 200 * time.Millisecond // for what has failed
-	leftoverEvery  = 30 * time.Second       // for what the store has of other members' shards
+	lookEvery      = 30 * time.Second       // although nothing has changed
 )
 
 var errNotReady = errors.New("cluster: the new owner does not know yet that the shard is its own")
@@ -67,7 +67,7 @@ func (m *moves) close() {
 }
 
 func (m *moves) run(ctx context.Context) {
-	timer := time.NewTimer(leftoverEvery)
+	timer := time.NewTimer(lookEvery)
 	defer timer.Stop()
 	for {
 		select {
@@ -76,7 +76,7 @@ func (m *moves) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		wait := leftoverEvery
+		wait := lookEvery
 		if !m.round(ctx) {
 			wait = againAfter
 		}
@@ -99,6 +99,9 @@ func (m *moves) round(ctx context.Context) bool {
 		wg.Go(func() {
 			for shard := range work {
 				owner, _ := t.Owner(shard)
+				if m.node.doubts.about(owner.ID) {
+					continue // a round begins when it answers again
+				}
 				if _, dead := failed.Load(owner.ID); dead {
 					left.Store(true)
 				} else if err := m.handOver(ctx, t, shard, owner.ID); err != nil {
@@ -122,29 +125,27 @@ func (m *moves) round(ctx context.Context) bool {
 	return settled && !left.Load()
 }
 
-// due are the shards of other members that this node has something of.
+// due are the shards of other members, of those that answer, that this node has
+// something of.
 func (m *moves) due(t *topology.Table) []uint16 {
-	var stored topology.Set
-	if m.node.hooks.Holds != nil {
-		stored = m.node.hooks.Holds()
-	}
 	var first, rest []uint16
 	for i := range presence.Shards {
 		shard := uint16(i)
-		if o, ok := t.Owner(shard); !ok || o.ID == m.node.ID {
+		if o, ok := t.Owner(shard); !ok || o.ID == m.node.ID || m.node.doubts.about(o.ID) {
 			continue
 		}
 		switch s := m.node.shards.of(shard); {
 		case s == yielding:
 			first = append(first, shard)
-		case s == held, s == gone && stored.Has(shard):
+		case s == held:
 			rest = append(rest, shard)
 		}
 	}
 	return append(first, rest...)
 }
 
-// tell exchanges with everybody who may own shards what each has of the other's.
+// tell exchanges with everybody who may own shards, and answers, what each has of
+// the other's.
 // It is false when somebody does not know yet.
 func (m *moves) tell(ctx context.Context, t *topology.Table, generation uint64) bool {
 	if self, _ := t.Member(m.node.ID); self.Roles&topology.Presence == 0 {
@@ -155,7 +156,7 @@ func (m *moves) tell(ctx context.Context, t *topology.Table, generation uint64) 
 	taken := make(chan string, len(t.Members))
 	for i := range t.Members {
 		to := &t.Members[i]
-		if to.ID == m.node.ID || to.Roles&topology.Presence == 0 || m.told[to.ID] == generation {
+		if to.ID == m.node.ID || to.Roles&topology.Presence == 0 || m.told[to.ID] == generation || m.node.doubts.about(to.ID) {
 			continue
 		}
 		asked++
@@ -204,11 +205,11 @@ func (m *moves) handOver(ctx context.Context, t *topology.Table, shard uint16, t
 	if !ok || state.State == 0 {
 		return errNotReady
 	}
-	active, was, ok := n.giveUp(shard, to)
+	active, was, stood, ok := n.giveUp(shard, to)
 	if !ok {
 		return nil // it has come back, or goes to another
 	}
-	if state.State == 2 && was == held && len(active) > 0 {
+	if state.State == 2 && was == held && len(active) > 0 && !stood {
 		m.conflicts.Add(int64(len(active)))
 		n.metrics.conflicts.Add(float64(len(active)))
 		n.log.Info("a shard was served twice, this node gives it up", "shard", shard, "owner", to, "active", len(active))
@@ -230,15 +231,15 @@ func (m *moves) handOver(ctx context.Context, t *topology.Table, shard uint16, t
 }
 
 // giveUp ends what this node does for a shard that another owns.
-func (n *Node) giveUp(shard uint16, owner string) (active []*Mailbox, was shardState, ok bool) {
+func (n *Node) giveUp(shard uint16, owner string) (active []*Mailbox, was shardState, stood, ok bool) {
 	n.shards.mu.Lock()
 	defer n.shards.mu.Unlock()
 	was = n.shards.of(shard)
 	o, _ := n.Table().Owner(shard)
-	if o.ID != owner || was != held && was != yielding && was != gone {
-		return nil, was, false
+	if o.ID != owner || was != held && was != yielding {
+		return nil, was, false, false
 	}
-	return n.dir.release(shard, yielding), was, true
+	return n.dir.release(shard, yielding), was, n.shards.standing.Has(shard), true
 }
 
 func (n *Node) letGo(shard uint16) {
@@ -246,6 +247,7 @@ func (n *Node) letGo(shard uint16) {
 	defer n.shards.mu.Unlock()
 	if n.shards.of(shard) == yielding {
 		n.shards.set(shard, gone)
+		n.shards.standing.Remove(shard)
 	}
 }
 

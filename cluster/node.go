@@ -30,21 +30,27 @@ type Config struct {
 	Hooks
 }
 
-// Hooks are what a node asks of the actors it hosts. Notify, Control and
-// Changed must not block.
+// Hooks are what a node asks of the actors it hosts. None but Yield may block,
+// and any may be nil.
 type Hooks struct {
 	// Notify takes other nodes' states for this gateway's endpoints.
 	Notify func(*messages.Notify)
 	// Control takes a message to this node itself, from the named member;
 	// reply, nil where no answer is wanted, may be called later, once.
 	Control func(from string, msg proto.Message, reply func(proto.Message))
+	// Assigning is told of every new table before shards change hands by it.
+	Assigning func(*topology.Table)
 	// Changed is told of every new table, one at a time.
 	Changed func(Change)
-	// Holds are the shards that the store has something of.
-	Holds func() topology.Set
-	// Yield hands everything of a shard to its new owner: the activations given
-	// and what is stored. It blocks until all is there or the context ends, and
-	// returns the number of users handed over.
+	// Suspected is told, in order, whether a member can be reached. While it
+	// cannot, others stand in for it.
+	Suspected func(id string, suspected bool)
+	// Unsettled is told that another member had been serving a shard, and may
+	// have stored what this one does not know.
+	Unsettled func(shard uint16)
+	// Yield hands what the given activations of a shard know to its new owner. It
+	// blocks until all is there or the context ends, and returns the number of
+	// users handed over.
 	Yield func(ctx context.Context, shard uint16, active []*Mailbox) (int, error)
 }
 
@@ -81,6 +87,7 @@ type Node struct {
 	links   atomic.Pointer[Links]
 	shards  shards
 	moves   moves
+	doubts  doubts
 	resends atomic.Int64
 	run     *runQueues
 	dir     *directory
@@ -111,6 +118,7 @@ func NewNode(c Config) *Node {
 	n.calls.start(n)
 	n.shards.start(n)
 	n.moves.start(n)
+	n.doubts.start(n)
 	n.dir = newDirectory(n, c.Spawn)
 	n.table.Store(topology.NewTable(0, nil))
 	if !c.Joining {
@@ -137,6 +145,10 @@ func (n *Node) Table() *topology.Table { return n.table.Load() }
 func (n *Node) Each(kind Kind, msg any) {
 	n.dir.each(kind, func(m *Mailbox) { m.PostOwn(msg) })
 }
+
+// PostActive posts msg to the activation of an actor on this node, however full
+// its mailbox is. It is false if there is none.
+func (n *Node) PostActive(a Address, msg any) bool { return n.dir.postActive(a, msg) }
 
 // SpawnPlain starts an actor that lives on this node only and is reached by its
 // mailbox, not by an address.
@@ -166,6 +178,7 @@ func (n *Node) Close() {
 		return
 	}
 	n.moves.close()
+	n.doubts.close()
 	n.Wheel.Stop(&n.shards.timer)
 	n.Wheel.Stop(&n.dir.sweep)
 	n.calls.close()

@@ -32,6 +32,8 @@ type parcel struct {
 	from    string // the member that sent it here, empty for this one
 	hops    uint32
 	until   time.Time              // when the one who asked gives up; zero: not known
+	wanted  bool                   // it was late before: taken however late it is now
+	standIn bool                   // sent past the owner, which could not be reached
 	handoff bool                   // part of a handoff: taken while the shard is not served yet
 	at      atomic.Pointer[string] // the member that has it; nil: this node has
 }
@@ -41,6 +43,12 @@ type parcel struct {
 func (p *parcel) back() bool {
 	at := p.at.Load()
 	return at != nil && p.at.CompareAndSwap(at, nil)
+}
+
+// backFrom is back where the parcel was sent to that member last.
+func (p *parcel) backFrom(member string) bool {
+	at := p.at.Load()
+	return at != nil && *at == member && p.at.CompareAndSwap(at, nil)
 }
 
 // maxHops bounds how often a message is sent on or sent again; the waits in
@@ -97,7 +105,7 @@ func (p *parcel) routed(now time.Time) (*messages.Routed, error) {
 	if err := p.encode(); err != nil {
 		return nil, err
 	}
-	r := &messages.Routed{Type: p.name, Body: p.body, Hops: p.hops, Handoff: p.handoff}
+	r := &messages.Routed{Type: p.name, Body: p.body, Hops: p.hops, Handoff: p.handoff, StandIn: p.standIn, Wanted: p.wanted}
 	if !p.until.IsZero() {
 		r.LeftMs = uint32(min(p.until.Sub(now).Milliseconds()+1, math.MaxUint32))
 	}
@@ -125,7 +133,7 @@ const nodeActor = "node"
 // unpack reads what another node sent; the message itself is decoded only where
 // it is taken.
 func (n *Node) unpack(from string, r *messages.Routed) (*parcel, error) {
-	p := &parcel{name: r.Type, body: r.Body, from: from, hops: r.Hops, handoff: r.Handoff}
+	p := &parcel{name: r.Type, body: r.Body, from: from, hops: r.Hops, handoff: r.Handoff, standIn: r.StandIn, wanted: r.Wanted}
 	if r.LeftMs != 0 {
 		p.until = n.Now().Add(time.Duration(r.LeftMs) * time.Millisecond)
 	}

@@ -14,6 +14,10 @@ import (
 func (n *Node) Receive(from string, e *messages.Envelope) {
 	n.hear(e.Epoch, e.Table)
 	for _, r := range e.Routed {
+		if e.Sent >= lateAfter && n.doubtful(r) {
+			n.tooLate(from, r)
+			continue
+		}
 		n.receive(from, r)
 	}
 	for _, r := range e.Returned {
@@ -23,6 +27,27 @@ func (n *Node) Receive(from string, e *messages.Envelope) {
 		if n.hooks.Notify != nil {
 			n.hooks.Notify(m)
 		}
+	}
+}
+
+// lateAfter is below the time after which a sender asks somebody else, in ms.
+const lateAfter = 250
+
+// doubtful says whether a late message may have been answered elsewhere while it
+// was under way, and may undo now what came after it. The second time it is taken,
+// so that a slow network does not send everything to and fro.
+func (n *Node) doubtful(r *messages.Routed) bool {
+	return r.ReplyNode != "" && r.Actor != nodeActor && r.Actor != "" && !r.Handoff && !r.Wanted
+}
+
+// tooLate asks the sender whether a message is still wanted: it is sent again if
+// so.
+func (n *Node) tooLate(from string, r *messages.Routed) {
+	n.metrics.late.Inc()
+	r.Owner = ""
+	links := n.links.Load()
+	if links == nil || (*links).Return(from, r) != nil {
+		n.metrics.dropped.Inc()
 	}
 }
 
@@ -94,6 +119,8 @@ func (n *Node) take(p *parcel, r *messages.Routed) error {
 	case state == awaited:
 		p.hops++
 		err = n.place(p)
+	case p.standIn && !p.handoff:
+		err = n.takeFor(p)
 	}
 	if errors.Is(err, errElsewhere) {
 		n.sendBack(p, r)
@@ -128,17 +155,21 @@ func (n *Node) returned(from string, r *messages.Routed, epoch uint64) {
 		n.metrics.dropped.Inc()
 		return
 	}
-	n.shards.refused(p.to.Shard(), from)
+	if r.Owner != "" { // else it was only late
+		n.shards.refused(p.to.Shard(), from)
+	}
 	if r.ReplyNode == n.Name {
-		if p = n.calls.takeBack(r.ReplyId); p == nil {
+		if p = n.calls.takeBack(r.ReplyId, from); p == nil {
 			return // it was answered, given up, or sent again
 		}
 		p.hops = r.Hops
 	}
+	p.wanted = r.Owner == ""
 	t := n.Table()
-	if _, known := t.Member(r.Owner); known && epoch > t.Epoch && r.Owner != n.ID && p.hops < 2 {
+	if _, known := t.Member(r.Owner); known && epoch > t.Epoch && r.Owner != n.ID && p.hops < 2 && !n.doubts.about(r.Owner) {
 		p.hops++
-		if n.forward(r.Owner, p) == nil {
+		p.standIn = false
+		if n.forwardReachable(r.Owner, p) == nil {
 			return
 		}
 	}
@@ -174,7 +205,11 @@ func (n *Node) control(p *parcel) {
 	}
 	switch m := msg.(type) {
 	case *messages.HandoffBegin:
-		n.replyState(reply, n.onHandoffBegin(p.from, m))
+		state := n.onHandoffBegin(p.from, m)
+		if state != 0 && n.hooks.Unsettled != nil {
+			n.hooks.Unsettled(uint16(m.Shard))
+		}
+		n.replyState(reply, state)
 	case *messages.HandoffEnd:
 		n.replyState(reply, n.onHandoffEnd(p.from, m))
 	case *messages.Holdings:

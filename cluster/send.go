@@ -114,43 +114,72 @@ func (n *Node) place(p *parcel) error {
 	}
 	shard := p.to.Shard()
 	for range 3 { // the state may change under our hands
-		switch n.shards.of(shard) {
-		case served, held:
-			if p.handoff {
-				break
-			}
-			if err := n.deliver(p); !errors.Is(err, errElsewhere) {
-				return err
-			}
-			continue
-		case taking:
-			if p.handoff {
-				break
-			}
-			if kept, err := n.shards.keep(p); kept || err != nil {
-				return err
-			}
-			continue
-		case awaited:
-			if p.handoff {
-				break
-			}
-			if holder := n.shards.holder(shard, p.from); holder != "" {
-				n.metrics.relayed.Inc()
-				return n.forward(holder, p)
-			}
-			continue
+		if err := n.placeHere(p, shard); !errors.Is(err, errElsewhere) {
+			return err
 		}
-		break
+		if st := n.shards.of(shard); p.handoff || (st == gone || st == yielding) && !n.standIn(shard) {
+			break
+		}
 	}
-	owner, ok := n.Table().Owner(shard)
+	return n.placeThere(p, shard)
+}
+
+// placeHere returns errElsewhere where this node has nothing to do with the shard.
+func (n *Node) placeHere(p *parcel, shard uint16) error {
+	if p.handoff {
+		return errElsewhere
+	}
+	switch n.shards.of(shard) {
+	case served, held:
+		return n.deliver(p)
+	case taking:
+		if kept, err := n.shards.keep(p); kept || err != nil {
+			return err
+		}
+	case awaited:
+		if holder := n.shards.holder(shard, p.from); holder != "" {
+			if n.doubts.about(holder) { // it is about to be given up
+				n.later(p)
+				return nil
+			}
+			n.metrics.relayed.Inc()
+			return n.forwardReachable(holder, p)
+		}
+	}
+	return errElsewhere
+}
+
+// placeThere sends a parcel to the owner of its shard or who stands in for it;
+// what is handed over goes to the owner only.
+func (n *Node) placeThere(p *parcel, shard uint16) error {
+	t := n.Table()
+	to, owner, ok := n.doubts.first(t, shard)
+	if p.handoff {
+		to, ok = t.Owner(shard)
+		owner = true
+	}
 	switch {
-	case ok && owner.ID != n.ID:
-		return n.forward(owner.ID, p)
+	case ok && to.ID != n.ID:
+		p.standIn = !owner
+		return n.forwardReachable(to.ID, p)
 	case ok && p.handoff:
 		return ErrMoved // the shard has come back to the one that hands it over
 	}
 	n.later(p)
+	return nil
+}
+
+// forwardReachable is forward for a parcel that goes elsewhere if the member has
+// come to be suspected in the meantime, unseen by who looked for calls to it.
+func (n *Node) forwardReachable(to string, p *parcel) error {
+	doubted := n.doubts.about(to)
+	call := p.sender != nil && !p.handoff
+	if err := n.forward(to, p); err != nil || doubted || !call || !n.doubts.about(to) {
+		return err
+	}
+	if n.calls.owns(p) && p.backFrom(to) {
+		return n.place(p)
+	}
 	return nil
 }
 

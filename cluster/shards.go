@@ -18,8 +18,8 @@ const (
 	served                     // the owner: handles them
 	awaited                    // the owner; the one before still serves: relays them to it
 	taking                     // the owner; the one before is handing over: keeps them
-	held                       // no longer the owner; the new one is not ready: handles them
-	yielding                   // no longer the owner; hands over: returns them
+	held                       // not the owner, which is not ready or cannot be reached: handles them
+	yielding                   // not the owner; hands over: returns them
 	shardStates
 )
 
@@ -54,6 +54,8 @@ type shards struct {
 	kept    int
 	timer   wheel.Timer
 	armed   bool
+
+	standing topology.Set // shards held in the place of an owner that could not be reached
 
 	generation atomic.Uint64 // rises with every new list of members; written with mu held
 }
@@ -221,6 +223,13 @@ func (s *shards) count() (n [shardStates]int) {
 		n[s.state[i].Load()]++
 	}
 	return n
+}
+
+// standsIn is how many shards are held in the place of their owners.
+func (s *shards) standsIn() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.standing.Len()
 }
 
 // delivering are the shards whose messages are handled here.

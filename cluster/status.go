@@ -1,6 +1,11 @@
 package cluster
 
-import "rollcall/cluster/topology"
+import (
+	"maps"
+	"slices"
+
+	"rollcall/cluster/topology"
+)
 
 // Status is what a node says about its part in the cluster.
 type Status struct {
@@ -10,6 +15,8 @@ type Status struct {
 	Taking      int
 	Held        int
 	Yielding    int
+	StandingIn  int          // of those held: for an owner that could not be reached
+	Suspected   []string     // members that do not answer, by id
 	Delivering  topology.Set // served and held
 	UnderWay    int          // shards being handed over now
 	Done        int          // shards handed over since the start
@@ -29,6 +36,8 @@ func (n *Node) Status() Status {
 		Done: int(n.moves.done.Load()), Users: int(n.moves.users.Load()),
 		Conflicts: int(n.moves.conflicts.Load()), Activations: n.dir.count(),
 	}
+	s.StandingIn = n.shards.standsIn()
+	s.Suspected = slices.Sorted(maps.Keys(*n.doubts.set.Load()))
 	s.Settled = s.Awaited+s.Taking+s.Held+s.Yielding == 0
 	return s
 }

@@ -70,8 +70,8 @@ func stories(t *testing.T, calm bool, events int) {
 // shard is served by one node all the time, and nothing is forgotten.
 func TestAnyJoinsAndLeaves(t *testing.T) { stories(t, true, 12) }
 
-// Nodes that are killed, come back with what they had, are taken for dead
-// falsely, join and leave: in the end everybody agrees and nothing that was
+// Nodes that are killed, come back, are taken for dead falsely, stand still, are
+// cut off from others in one or both directions, join and leave: in the end everybody agrees and nothing that was
 // acknowledged is missing.
 func TestAnyFaults(t *testing.T) { stories(t, false, 25) }
 
@@ -106,7 +106,7 @@ func (s *story) happen() {
 			down = append(down, id)
 		}
 	}
-	kinds := 4
+	kinds := 7
 	if s.calm {
 		kinds = 2
 	}
@@ -138,7 +138,38 @@ func (s *story) happen() {
 			time.Sleep(back)
 			s.see(func() { delete(s.unseen, pair) })
 		})
+	case 4, 5:
+		if other := up[s.r.IntN(len(up))]; other != one {
+			s.cutOff(one, other)
+		}
+	case 6: // it stands still
+		s.cutOff(one, slices.DeleteFunc(up, func(id string) bool { return id == one })...)
 	}
+}
+
+// cutOff cuts ways from and to nodes for up to four seconds.
+func (s *story) cutOff(one string, others ...string) {
+	ways := [][2]string{}
+	both := s.r.IntN(2) == 0 || len(others) > 1
+	for _, other := range others {
+		ways = append(ways, [2]string{one, other})
+		if both {
+			ways = append(ways, [2]string{other, one})
+		}
+	}
+	set := func(cut bool) {
+		s.network.mu.Lock()
+		defer s.network.mu.Unlock()
+		for _, w := range ways {
+			s.cut[w] = cut
+		}
+	}
+	back := time.Duration(s.r.IntN(4000)) * time.Millisecond
+	set(true)
+	s.writers.Go(func() {
+		time.Sleep(back)
+		set(false)
+	})
 }
 
 func (s *story) staying() (n int) {
@@ -219,7 +250,7 @@ func (s *story) leave(id string) {
 	s.writers.Go(func() {
 		for range 60 {
 			time.Sleep(500 * time.Millisecond)
-			if t, st := n.Table(), n.Status(); t.Shards(id) == 0 && st.Settled && len(n.leftovers()) == 0 {
+			if t, st := n.Table(), n.Status(); t.Shards(id) == 0 && st.Settled {
 				break
 			}
 			if !s.alive(n) {
@@ -228,12 +259,6 @@ func (s *story) leave(id string) {
 		}
 		s.gone(n)
 	})
-}
-
-// leftovers are the shards of which a node that leaves has something.
-func (n *testNode) leftovers() []uint16 {
-	h := n.holds()
-	return slices.Collect(h.All())
 }
 
 func (s *story) gone(n *testNode) {

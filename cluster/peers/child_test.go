@@ -43,6 +43,7 @@ type childReport struct {
 	Routed, Returned, Notifies, Deliveries int
 	Disorder                               int // routed messages whose number was not the next one
 	Lost, Undelivered                      int
+	Suspicions                             []bool
 	CPU                                    time.Duration // of the process
 	RSS                                    int           // KiB
 	Refused                                map[string]float64
@@ -101,6 +102,9 @@ func runChild() {
 			Header:  func() (uint64, uint64) { return 7, 9 },
 			Receive: c.receive,
 			Lost:    func(string) { c.count(func(r *childReport) { r.Lost++ }) },
+			Suspect: func(_ string, is bool) {
+				c.count(func(r *childReport) { r.Suspicions = append(r.Suspicions, is) })
+			},
 			Undelivered: func(_ string, queued []*messages.Routed) {
 				c.count(func(r *childReport) { r.Undelivered += len(queued) })
 			},

@@ -32,6 +32,7 @@ type fakeNet struct {
 	conns   map[[2]string]*fakeConn
 	down    map[[2]string]bool // from, to: connections cannot be made
 	swallow map[[2]string]bool // from, to: what is sent does not arrive, and nobody notices
+	hang    map[[2]string]bool // from, to: what is sent waits
 	running sync.WaitGroup
 }
 
@@ -61,8 +62,16 @@ type received struct {
 	back        map[string][]uint64
 	states      []*messages.Notify
 	lost        []string
+	doubts      []doubt
 	undelivered []uint64
 	arrivals    []time.Time
+}
+
+// doubt is one call of the hook Suspect.
+type doubt struct {
+	id        string
+	suspected bool
+	at        time.Time
 }
 
 func (f *fakeNode) seen() received {
@@ -77,7 +86,7 @@ func newFakeNet(t *testing.T, ids ...string) (*fakeNet, []*fakeNode) {
 	ctx, cancel := context.WithCancel(t.Context())
 	n := &fakeNet{
 		t: t, ctx: ctx, delay: time.Millisecond, nodes: map[string]*fakeNode{},
-		conns: map[[2]string]*fakeConn{}, down: map[[2]string]bool{}, swallow: map[[2]string]bool{},
+		conns: map[[2]string]*fakeConn{}, down: map[[2]string]bool{}, swallow: map[[2]string]bool{}, hang: map[[2]string]bool{},
 	}
 	t.Cleanup(func() {
 		cancel()
@@ -106,6 +115,11 @@ func (n *fakeNet) start(id string, incarnation uint64) *fakeNode {
 				f.mu.Lock()
 				defer f.mu.Unlock()
 				f.lost = append(f.lost, id)
+			},
+			Suspect: func(id string, suspected bool) {
+				f.mu.Lock()
+				defer f.mu.Unlock()
+				f.doubts = append(f.doubts, doubt{id, suspected, time.Now()})
 			},
 			Undelivered: func(_ string, queued []*messages.Routed) {
 				f.mu.Lock()
@@ -222,8 +236,10 @@ func (c *fakeConn) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case b := <-c.frames:
-			if !pause(ctx, n.delay) {
-				return
+			for wait := n.delay; wait > 0 || n.is(n.hang, from, c.to); wait = 0 {
+				if !pause(ctx, max(wait, time.Millisecond)) {
+					return
+				}
 			}
 			n.mu.Lock()
 			to := n.nodes[c.to]

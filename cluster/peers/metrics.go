@@ -11,7 +11,7 @@ type metrics struct {
 	connections                   *prometheus.CounterVec
 	queued, queuedBytes, inFlight *prometheus.Desc
 	up, sent, shed, coalesced     *prometheus.Desc
-	lost                          *prometheus.Desc
+	lost, suspicions              *prometheus.Desc
 }
 
 func newMetrics(p *Peers) *metrics {
@@ -36,6 +36,7 @@ func newMetrics(p *Peers) *metrics {
 		shed:        desc("shed_total", "Messages and states refused because the queue was full."),
 		coalesced:   desc("coalesced_total", "States that gave way to newer ones while they waited."),
 		lost:        desc("lost_total", "Messages and states given up."),
+		suspicions:  desc("suspicions_total", "Times that the peer broke a connection or acknowledged nothing for 300 ms."),
 	}
 }
 
@@ -47,7 +48,7 @@ func (m *metrics) refuse(reason string) { m.refusals.WithLabelValues(reason).Inc
 
 // Describe is part of prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.up, m.queued, m.queuedBytes, m.inFlight, m.sent, m.shed, m.coalesced, m.lost} {
+	for _, d := range []*prometheus.Desc{m.up, m.queued, m.queuedBytes, m.inFlight, m.sent, m.shed, m.coalesced, m.lost, m.suspicions} {
 		ch <- d
 	}
 }
@@ -73,5 +74,6 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		count(m.shed, s.Shed)
 		count(m.coalesced, s.Coalesced)
 		count(m.lost, s.Lost)
+		count(m.suspicions, s.Suspicions)
 	}
 }

@@ -72,6 +72,9 @@ type outbox struct {
 	failures    int  // connections since the last acknowledgement
 	heard       bool // this connection has brought one
 
+	silence silence
+	told    bool // what the owner knows of a suspicion; the goroutine's, then that of close's caller
+
 	owed  owed
 	timer wheel.Timer
 	armed time.Time // the moment of timer; zero: not armed
@@ -98,7 +101,7 @@ type owed struct {
 }
 
 // tally counts messages and states, not envelopes.
-type tally struct{ sent, shed, coalesced, lost uint64 }
+type tally struct{ sent, shed, coalesced, lost, suspicions uint64 }
 
 func newOutbox(p *Peers, to topology.Member) *outbox {
 	now := p.config.Now()
@@ -233,7 +236,7 @@ func (o *outbox) acked(stream, seq uint64) {
 	o.next = max(o.next-n, 0)
 	now := o.peers.config.Now()
 	o.stuck, o.quiet, o.failures, o.heard = now, now, 0, true
-	if o.queued() > 0 {
+	if o.answers(); o.queued() > 0 {
 		o.poke()
 	}
 }
@@ -277,6 +280,9 @@ func (o *outbox) broken() {
 	now := o.peers.config.Now()
 	if o.state == connected && len(o.flight) == 0 {
 		o.stuck = now
+	}
+	if o.state == connected && o.silence.proven {
+		o.suspect()
 	}
 	wait := min(retryMin<<min(o.failures, 8), retryMax)
 	o.failures++
@@ -336,5 +342,6 @@ func (o *outbox) status() Status {
 		ID: o.to.ID, State: stateNames[o.state], Queued: o.queued(), QueuedBytes: o.queuedBytes(),
 		InFlight: len(o.flight) + o.filled, Sent: o.tally.sent, Shed: o.tally.shed,
 		Coalesced: o.tally.coalesced, Lost: o.tally.lost,
+		Suspected: o.silence.suspected, Suspicions: o.tally.suspicions,
 	}
 }

@@ -45,13 +45,18 @@ type Hooks struct {
 	// Header is the epoch and the hash of the owner's table, for each envelope.
 	Header func() (epoch, table uint64)
 	// Receive takes the envelopes of a member, in the order in which it sent
-	// them, one at a time. The envelope belongs to it.
+	// them, one at a time. The envelope belongs to it; its Sent has become how many
+	// ms later it came than the peer's fastest ones.
 	Receive func(from string, e *messages.Envelope)
 	// Lost says that messages to or from a member have gone astray.
 	Lost func(peer string)
 	// Met says that a member's process was connected to for the first time, so its
 	// certificate is good. It may be nil.
 	Met func(peer string)
+	// Suspect says that a member does not answer: its connection broke, or it has
+	// acknowledged nothing for 300 ms; false when it does again, or is a member no
+	// more. It is called in order for each member. It may be nil.
+	Suspect func(peer string, suspected bool)
 	// Undelivered gives back what was queued for a member that is no more, or
 	// for its former process. It is called by SetMembers.
 	Undelivered func(to string, queued []*messages.Routed)
@@ -67,6 +72,7 @@ type Peers struct {
 	roster     atomic.Pointer[roster]
 	inbound    inbounds
 	strangers  strangers
+	started    time.Time
 	closing    atomic.Bool
 	closed     sync.Once
 	done       chan struct{} // closed when nobody is listened to any more
@@ -93,7 +99,8 @@ type peer struct {
 }
 
 // Status of one peer. Sent, Shed, Coalesced and Lost count messages and states
-// since the peer's process became a member; InFlight counts envelopes.
+// since the peer's process became a member, Suspicions how often it was suspected;
+// InFlight counts envelopes.
 type Status struct {
 	ID          string `json:"id"`
 	State       string `json:"state"`
@@ -103,6 +110,8 @@ type Status struct {
 	Sent        uint64 `json:"sent"`
 	Shed        uint64 `json:"shed"`
 	Coalesced   uint64 `json:"coalesced"`
+	Suspected   bool   `json:"suspected"`
+	Suspicions  uint64 `json:"suspicions"`
 	Lost        uint64 `json:"lost"`
 }
 
@@ -126,7 +135,7 @@ func Start(c Config) (*Peers, error) {
 }
 
 func newPeers(c Config) *Peers {
-	p := &Peers{config: c, done: make(chan struct{})}
+	p := &Peers{config: c, done: make(chan struct{}), started: c.Now()}
 	p.complaints = complaints.New(c.Log, c.Now)
 	p.metrics = newMetrics(p)
 	p.roster.Store(&roster{changed: make(chan struct{})})
@@ -155,18 +164,26 @@ func (p *Peers) SetMembers(list []topology.Member) {
 	if p.transport != nil {
 		p.transport.setMembers(now, list)
 	}
-	for _, n := range fresh {
+	close(old.changed)
+	for id, was := range old.byID {
+		if is := now.byID[id]; is == nil || is.out != was.out {
+			p.dismiss(id, was.out)
+		}
+	}
+	for _, n := range fresh { // only now, so that a member is suspected by one process's outbox at a time
 		go n.out.run()
 		n.out.poke()
 	}
-	close(old.changed)
-	for id, was := range old.byID {
-		if is := now.byID[id]; is != nil && is.out == was.out {
-			continue
-		}
-		if queued := was.out.close(); len(queued) > 0 {
-			p.config.Undelivered(id, queued)
-		}
+}
+
+// dismiss ends the outbox of a process that is no member any more.
+func (p *Peers) dismiss(id string, o *outbox) {
+	queued := o.close()
+	if o.told {
+		p.config.Suspect(id, false)
+	}
+	if len(queued) > 0 {
+		p.config.Undelivered(id, queued)
 	}
 }
 
@@ -220,6 +237,11 @@ func (p *Peers) Notify(to string, n *messages.Notify) error {
 		return err
 	}
 	return o.notify(n)
+}
+
+// age is how long this process runs, in ms, from 1.
+func (p *Peers) age() uint64 {
+	return uint64(max(p.config.Now().Sub(p.started).Milliseconds(), 0)) + 1
 }
 
 func (p *Peers) outbox(to string) (*outbox, error) {

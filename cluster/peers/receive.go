@@ -18,6 +18,7 @@ type inbound struct {
 
 	mu    sync.Mutex // held through Receive
 	place place
+	clock clock
 }
 
 // place is an envelope's in all that a peer sends.
@@ -150,7 +151,10 @@ func (p *Peers) admit(e *messages.Envelope) (n *peer, reason string) {
 // before is acknowledged again; one that comes too early makes the peer send it
 // again with what is missing before it.
 func (p *Peers) accept(n *peer, e *messages.Envelope, size int) {
-	was, now := n.in.take(e, func() { p.config.Receive(n.member.ID, e) })
+	was, now := n.in.take(e, func() {
+		e.Sent = n.in.clock.late(e.Sent, p.age())
+		p.config.Receive(n.member.ID, e)
+	})
 	switch {
 	case now.stream == e.Stream && now.seq < e.Seq, now.stream < e.Stream:
 		p.metrics.early.Inc()

@@ -40,8 +40,8 @@ func TestRefusedEnvelopes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, n := newFakeNet(t, "a", "b")
-				knowAll(n...)
 				b := n[1]
+				know(b, n[0])
 				for range 3 {
 					b.Peers.receive(c.bytes)
 				}
@@ -190,16 +190,16 @@ func TestStrangeAcknowledgements(t *testing.T) {
 		sleep(100 * time.Millisecond)
 		o := a.roster.Load().byID["b"].out
 		o.mu.Lock()
-		stream := o.stream
+		stream, seq := o.stream, o.seq
 		o.mu.Unlock()
 		o.acked(stream, 999)
-		o.acked(stream+1, 1)
-		o.acked(stream-1, 1)
+		o.acked(stream+1, seq)
+		o.acked(stream-1, seq)
 		if s := peerStatus(a, "b"); s.InFlight != 1 {
 			t.Errorf("%+v", s)
 		}
-		o.acked(stream, 1)
-		o.acked(stream, 1)
+		o.acked(stream, seq)
+		o.acked(stream, seq)
 		o.acked(stream, 0)
 		if s := peerStatus(a, "b"); s.InFlight != 0 || flightBytes(a, "b") != 0 {
 			t.Errorf("%+v, %d bytes", s, flightBytes(a, "b"))

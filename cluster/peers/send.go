@@ -32,6 +32,8 @@ func (o *outbox) step() bool {
 	case o.closed:
 		o.mu.Unlock()
 		return false
+	case o.listen(now):
+		return o.tell()
 	case o.lostAt() && !now.Before(o.stuck.Add(loseAfter)):
 		return o.lose(now)
 	case o.state == connected:
@@ -76,6 +78,11 @@ func (o *outbox) lose(now time.Time) bool {
 		lost += len(o.routed) + len(o.returned)
 		o.routed, o.returned, o.bytes = nil, nil, 0
 	}
+	if lost == 0 { // a question whether it is there can wait
+		o.stuck = now
+		o.mu.Unlock()
+		return true
+	}
 	o.tally.lost += uint64(lost)
 	o.flight, o.flightBytes, o.next = nil, 0, 0
 	o.stream, o.seq = o.peers.streams.Add(1), 0
@@ -106,7 +113,7 @@ func (o *outbox) push(now time.Time) bool {
 		o.peers.wire.deliver(o.to.Addr, f)
 		return true
 	}
-	if len(o.flight) < maxFlight && o.flightBytes < maxFlightBytes && o.queued() > 0 {
+	if len(o.flight) < maxFlight && o.flightBytes < maxFlightBytes && (o.queued() > 0 || o.probes()) {
 		o.fill()
 		o.filled = 1
 		o.mu.Unlock()
@@ -174,7 +181,7 @@ func (o *outbox) enlist() {
 	o.mu.Lock()
 	o.head(e)
 	o.seq++
-	e.Seq, e.Stream = o.seq, o.stream
+	e.Seq, e.Stream, e.Sent = o.seq, o.stream, o.peers.age()
 	o.mu.Unlock()
 	f := frame{seq: e.Seq, items: items, frame: encode(e)}
 	clear(e.Routed)

@@ -188,3 +188,26 @@ func BenchmarkNewTable(b *testing.B) {
 		})
 	}
 }
+
+func TestFirstBut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ids := rapid.SampledFrom([]string{"a", "b", "c", "d", "e"})
+		table := NewTable(1, rapid.SliceOfN(anyMember(ids), 0, 6).Draw(t, "members"))
+		but := map[string]bool{}
+		for _, id := range rapid.SliceOf(ids).Draw(t, "but") {
+			but[id] = true
+		}
+		shard := uint16(rapid.IntRange(0, presence.Shards-1).Draw(t, "shard"))
+		set := table.ReplicaSet(shard)
+		at := slices.IndexFunc(set, func(m Member) bool { return !but[m.ID] })
+		if first, ok := table.FirstBut(shard, but); ok != (at >= 0) || ok && first != set[at] {
+			t.Errorf("%+v, %v of %+v but %v", first, ok, set, but)
+		}
+		for _, id := range []string{"a", "b", "c", "d", "e", "f"} {
+			in := slices.ContainsFunc(set, func(m Member) bool { return m.ID == id })
+			if table.Holds(shard, id) != in {
+				t.Errorf("%s in %+v: %v", id, set, !in)
+			}
+		}
+	})
+}

@@ -78,6 +78,33 @@ func (t *Table) ReplicaSet(shard uint16) []Member {
 	return set
 }
 
+// FirstBut is the first member of a shard's replica set whose id is not in a
+// set; false if there is none.
+func (t *Table) FirstBut(shard uint16, but map[string]bool) (Member, bool) {
+	for _, at := range t.sets[shard][:t.holds] {
+		if m := t.Members[at]; !but[m.ID] {
+			return m, true
+		}
+	}
+	return Member{}, false
+}
+
+// Holds says whether a member is in a shard's replica set.
+func (t *Table) Holds(shard uint16, id string) bool {
+	at, ok := t.places[id]
+	return ok && slices.Contains(t.sets[shard][:t.holds], at)
+}
+
+// HoldsAll says whether a member is in the replica set of every shard.
+func (t *Table) HoldsAll(id string) bool {
+	for shard := range uint16(len(t.sets)) {
+		if !t.Holds(shard, id) {
+			return false
+		}
+	}
+	return true
+}
+
 // Member finds a member by its ID.
 func (t *Table) Member(id string) (Member, bool) {
 	if i, ok := t.places[id]; ok {
