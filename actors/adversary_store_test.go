@@ -54,10 +54,12 @@ func (s *moodyStore) enter(method string, refuse func(error), pass func()) {
 	pass()
 }
 
-func (s *moodyStore) Commit(c persistence.Commit, done func(error)) {
-	record := c.Record.Clone()
-	c.Record = &record
-	s.enter("commit", done, func() { s.memoryStore.Commit(c, done) })
+func (s *moodyStore) Commit(c persistence.Commit, announced bool, done func(int, error)) {
+	method := "commit"
+	if c.Version == 0 {
+		method = "commit watch" // a list alone
+	}
+	s.enter(method, func(err error) { done(0, err) }, func() { s.memoryStore.Commit(c, announced, done) })
 }
 
 func (s *moodyStore) Load(u presence.UserID, done func(persistence.Loaded, error)) {

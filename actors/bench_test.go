@@ -169,7 +169,7 @@ func BenchmarkUserMemory(b *testing.B) {
 // forgetful is a store that keeps nothing.
 type forgetful struct{ Store } // handovers are not part of it
 
-func (forgetful) Commit(_ persistence.Commit, done func(error)) { done(nil) }
+func (forgetful) Commit(_ persistence.Commit, _ bool, done func(int, error)) { done(1, nil) }
 
 func (forgetful) Load(_ presence.UserID, done func(persistence.Loaded, error)) {
 	done(persistence.Loaded{}, nil)

@@ -17,6 +17,7 @@ type Snapshot struct {
 	User    presence.UserID
 	Version presence.Version
 	State   presence.State
+	Copies  int // of a publish: nodes that had stored it when it was answered, 0 if it changed nothing
 }
 
 // RequestTimeout bounds a request whose context has no deadline of its own.
@@ -37,7 +38,11 @@ func (s *System) Publish(ctx context.Context, u presence.UserID, p Publish) (Sna
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return Snapshot{u, presence.Version(a.Version), messages.ToState(a.State)}, nil
+	return publishedAs(u, a), nil
+}
+
+func publishedAs(u presence.UserID, a *messages.Published) Snapshot {
+	return Snapshot{u, presence.Version(a.GetVersion()), messages.ToState(a.GetState()), int(a.GetCopies())}
 }
 
 // Publish is what one source says about a user.
@@ -68,7 +73,7 @@ func (s *System) Read(ctx context.Context, viewer, u presence.UserID) (Snapshot,
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return Snapshot{u, presence.Version(a.Version), messages.ToState(a.State)}, nil
+	return Snapshot{User: u, Version: presence.Version(a.Version), State: messages.ToState(a.State)}, nil
 }
 
 // ReadMany reads users side by side and returns their snapshots in the order

@@ -52,8 +52,9 @@ func TestHandoverKeepsEverything(t *testing.T) {
 		if s := nodes[1].Cluster(); s.Served+s.Held != 0 {
 			t.Errorf("the leaving node still serves %d shards", s.Served+s.Held)
 		}
-		if m := nodes[1].store; len(m.users)+len(m.lists) != 0 {
-			t.Errorf("the leaving node still stores %d users and %d lists", len(m.users), len(m.lists))
+		wait(5 * time.Second)
+		if shards, err := nodes[1].store.Shards(); err != nil || len(shards) != 0 {
+			t.Errorf("the leaving node still stores users of %d shards, which the others have; %v", len(shards), err)
 		}
 		_, items, _ := d.count()
 		wait(2 * time.Second)
@@ -128,7 +129,9 @@ func TestFalseDeathIsMerged(t *testing.T) {
 		}
 		wait(time.Second)
 		nodes[0].publish(u, nodes[0].busy()) // to the new owner
-		nodes[1].publish(u, put(presence.NoteKey, presence.Note{Content: "second"}, time.Time{}))
+		if _, err := nodes[1].System.Publish(t.Context(), u, note("second")); err == nil {
+			t.Error("a node that nobody listens to has acknowledged a publish") // it may count or not; here it does
+		}
 		wait(time.Second)
 		n.members("n1", "n2", "n3")
 		n.settle()
@@ -249,12 +252,19 @@ func TestPolicyReachesEveryNode(t *testing.T) {
 		set(true)
 		wait(100 * time.Millisecond)
 		d.wants(u, presence.PresenceUnknown, presence.ActPresenceUnknown)
-		n.losing(func(_, _ string, e *messages.Envelope) bool {
-			return len(e.Routed) == 1 && e.Routed[0].Type == "rollcall.v1.Policies"
+		missing := nodes[1]
+		if owner, _ := missing.Table().Owner(cluster.Tenant(home).Shard()); owner.ID == missing.id {
+			missing = nodes[2]
+		}
+		n.losing(func(_, to string, e *messages.Envelope) bool {
+			return to == missing.id && len(e.Routed) == 1 && e.Routed[0].Type == "rollcall.v1.Policies"
 		})
 		p := set(false)
 		n.losing(nil)
 		wait(policyEvery * 6 / 5)
+		if got := missing.Policy(home); got.Version != p.Version {
+			t.Errorf("%s missed the policy and knows version %v, want %v", missing.id, got.Version, p.Version)
+		}
 		d.wants(u, presence.Busy, presence.ActInACall)
 		late := n.add("n4", 1, nil)
 		n.members("n1", "n2", "n3", "n4")
@@ -355,8 +365,8 @@ func TestLapsedSessionIsSaidAgain(t *testing.T) {
 	})
 }
 
-// A user whose owner died and who has no device is told to be offline after all,
-// under a version that a fresh read has too.
+// A user whose owner died and who has no device is as it was, under a version
+// that a fresh read has too.
 func TestOwnerOfAnAbsentUserDies(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n *network) {
 		nodes := n.start(3)
@@ -366,12 +376,12 @@ func TestOwnerOfAnAbsentUserDies(t *testing.T) {
 		nodes[0].publish(u, nodes[0].busy()) // by an application: nobody says it again
 		wait(time.Second)
 		d.wants(u, presence.Busy, presence.ActInACall)
+		d.forget()
 		n.kill("n2")
 		n.members("n1", "n3")
-		wait(mourningTime / 2)
+		wait(2 * mourningTime)
 		d.wants(u, presence.Busy, presence.ActInACall)
-		wait(mourningTime)
-		d.wants(u, presence.Offline, presence.ActOffline)
+		d.neverSaw(presence.Offline)
 		if _, v := d.get(u); v != nodes[0].read(bob, u).Version {
 			t.Error("the watcher has another version than a reader")
 		}

@@ -43,6 +43,7 @@ const (
 type Answer struct {
 	Err      error  // *messages.Error or nil
 	Version  uint64 // of a publish
+	Copies   int    // of a publish: nodes that had stored it, 0 if it changed nothing
 	Refused  []string
 	Watching int
 }

@@ -3,8 +3,6 @@ package actors
 import (
 	"time"
 
-	"rollcall/cluster"
-	"rollcall/messages"
 	"rollcall/presence"
 	"rollcall/wheel"
 )
@@ -16,11 +14,9 @@ const relearnWithin = 500 * time.Millisecond
 type superseded struct{}
 
 // onLostShards registers again with the users of shards whose owner was handed
-// nothing, with the versions that the client has. If the endpoint's own user is
-// among them, what the device has published last is published again, and the
-// list of what it watches is stored again.
+// nothing, with the versions that the client has. What was stored is not said
+// again: it has copies, and this endpoint may be one that its client has left.
 func (e *endpoint) onLostShards(m *lostShards) {
-	now := e.sys.now()
 	for i := range e.watches {
 		p := e.watches[i].of
 		if m.shards.Has(p.id.Shard()) && p.id.Tracked() {
@@ -29,32 +25,7 @@ func (e *endpoint) onLostShards(m *lostShards) {
 	}
 	if e.asking.waiting == 0 && len(e.asking.left) > 0 {
 		e.asking.waiting = 1
-		e.asking.next = now.Add(wheel.Jitter(relearnWithin/2, uint64(e.number)))
-	}
-	if m.watches || !m.shards.Has(e.key.User.Shard()) {
-		return
-	}
-	e.restore(now)
-}
-
-// restore tells the new owner of this endpoint's user what the device has
-// published and what it watches.
-func (e *endpoint) restore(now time.Time) {
-	until := now.Add(LeaseTime + PingEvery)
-	if e.conn == nil {
-		until = e.since.Add(e.sys.policies.of(e.key.User.Tenant).Grace)
-	}
-	e.sayAgain(now, until)
-	if len(e.watches) == 0 {
-		return
-	}
-	list := e.list()
-	list.Replace = true
-	for i := range e.watches {
-		list.Add = append(list.Add, messages.FromUser(e.watches[i].of.id))
-	}
-	if e.sys.node.Tell(cluster.User(e.key.User), list) != nil {
-		e.sys.metrics.dropped.Inc() // the client's next connection stores it
+		e.asking.next = e.sys.now().Add(wheel.Jitter(relearnWithin/2, uint64(e.number)))
 	}
 }
 

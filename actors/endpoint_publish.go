@@ -118,6 +118,6 @@ func (e *endpoint) onPublished(m published) {
 	if err == nil {
 		err = m.answer.GetError().Err()
 	}
-	e.conn.Answer(m.id, Answer{Err: err, Version: m.answer.GetVersion()})
+	e.conn.Answer(m.id, Answer{Err: err, Version: m.answer.GetVersion(), Copies: int(m.answer.GetCopies())})
 	e.unwritten = true
 }

@@ -14,17 +14,17 @@ import (
 	"rollcall/presence"
 )
 
-// A user moves like this. The old owner's activation lets its commit end, says
-// what it knows and leaves (yield). What it said, and what is stored, goes to
-// the new owner, which merges it into what it has and stores it before it
-// answers (onAdopt). Then the old owner forgets the user, and those who watch
-// are told to register with the new one, which knows by then all that they were
-// shown. A crash at any point leaves a copy that is handed over again.
+// An activation moves like this. The old owner's lets its commit end, says what
+// it knows and leaves (yield). What it said goes to the new owner, which merges it
+// into what it has and stores what is new to it before it answers (onAdopt). Then
+// those who watch are told to register with the new one, which knows by then all
+// that they were shown. What is stored moves by itself, and a new owner asks for
+// what it does not have yet: a crash at any point loses nothing.
 
 const (
 	handoverAtOnce = 16              // users of one shard on their way
 	adoptTime      = 5 * time.Second // for one answer of the new owner
-	adoptElements  = 200             // in one message; lists travel alone
+	adoptElements  = 200             // in one message
 )
 
 // yield asks an activation to leave. What it knows goes to the channel.
@@ -36,14 +36,11 @@ type farewell struct {
 	watching []group         // who must register anew
 }
 
-// yield hands a shard over. It returns when the new owner has stored everything.
-func (s *System) yield(ctx context.Context, shard uint16, active []*cluster.Mailbox) (int, error) {
+// yield hands the activations of a shard over. It returns when the new owner has
+// stored what it did not know.
+func (s *System) yield(ctx context.Context, _ uint16, active []*cluster.Mailbox) (int, error) {
 	known, err := s.vacate(ctx, active)
 	defer s.releaseAll(known)
-	if err != nil {
-		return 0, err
-	}
-	users, err := s.store.Users(shard)
 	if err != nil {
 		return 0, err
 	}
@@ -68,14 +65,16 @@ func (s *System) yield(ctx context.Context, shard uint16, active []*cluster.Mail
 			}
 		})
 	}
-	for _, u := range users {
+	for u, f := range known {
 		mu.Lock()
 		over := failed != nil
 		mu.Unlock()
 		if over || ctx.Err() != nil {
 			break
 		}
-		work <- u
+		if f.known != nil {
+			work <- u
+		}
 	}
 	close(work)
 	wg.Wait()
@@ -117,31 +116,14 @@ func (s *System) releaseAll(known map[presence.UserID]farewell) {
 	}
 }
 
-// moveUser hands one user over and forgets it.
+// moveUser tells the new owner all that the old one knew of a user.
 func (s *System) moveUser(ctx context.Context, u presence.UserID, known *messages.Adopt) error {
-	h, err := s.store.Hold(u)
-	if err != nil {
-		return err
-	}
-	first := known
-	if first == nil {
-		first = &messages.Adopt{Version: uint64(h.Loaded.Version), State: messages.FromState(h.Loaded.State)}
-		for _, e := range h.Loaded.Record.Elements() {
-			first.Elements = append(first.Elements, messages.FromElement(e))
-		}
-	}
-	parts := split(first)
-	for _, e := range h.Watches {
-		parts = append(parts, &messages.Adopt{Elements: []*messages.Element{messages.FromElement(e)}})
-	}
-	for _, p := range parts {
+	for _, p := range split(known) {
 		if err := s.adopt(ctx, u, p); err != nil {
 			return err
 		}
 	}
-	done := make(chan error, 1)
-	s.store.Forget(h, func(err error) { done <- err })
-	return <-done
+	return nil
 }
 
 // split keeps a message within the size that nodes take: the first part carries
@@ -206,16 +188,12 @@ func (u *user) leave(a *messages.Adopt) {
 }
 
 // adoption is a part of another owner's knowledge on its way into the store.
-type adoption struct {
-	sender *actor.PID
-	left   int
-	err    error
-}
+type adoption struct{ sender *actor.PID }
 
 // onAdopt merges what the old owner, or another, has of this user. It is
-// answered when all is stored. In a clean handover, where nobody was told
-// anything here yet, the version goes on; where two owners were at work what
-// they said is brought together under a new one.
+// answered when all that was new is stored. In a clean handover, where nobody
+// was told anything here yet, the version goes on; where two owners were at work
+// what they said is brought together under a new one.
 func (u *user) onAdopt(ctx actor.Context, m *messages.Adopt, sender *actor.PID) {
 	now := u.sys.now()
 	elements := make([]presence.Element, len(m.Elements))
@@ -226,30 +204,31 @@ func (u *user) onAdopt(ctx actor.Context, m *messages.Adopt, sender *actor.PID) 
 			return
 		}
 	}
-	a := &adoption{sender: sender, left: 1}
-	f := &flight{adopted: []*adoption{a}}
+	f := &flight{adopted: []*adoption{{sender}}}
 	alive := u.aliveSessions(elements, m.Hosts, now)
 	for _, e := range elements {
-		kind, rest := e.Key.Split()
-		if kind == presence.KindWatch {
-			a.left++
-			u.queueList(subscription{endpoint: rest, adopt: a, list: e})
-			continue
+		if u.learn(e, now) {
+			f.elements = append(f.elements, e)
 		}
-		if u.record.Merge(e) && kind == presence.KindBlock {
-			f.blocks = append(f.blocks, e)
-		}
-		u.advance(e.Stamp.Version, now)
 	}
-	u.revive(alive, now)
+	f.blocks = blocksOf(f.elements)
+	f.elements = append(f.elements, u.revive(alive, now)...)
 	u.adoptHosts(m.Hosts, now)
 	f.force = u.adoptState(m, now)
-	if m.State == nil && len(f.blocks) == 0 && a.left > 1 { // lists alone
-		u.adopted(ctx, a, nil)
-		return
+	if len(f.elements) == 0 && !f.force {
+		u.adopted(ctx, f.adopted[0], nil)
+	} else {
+		u.commit(f)
 	}
-	u.commit(f)
 	u.settle(now)
+}
+
+// learn merges an element of another owner and says whether it was new here. A
+// longer lease under the same stamp is no news to the store.
+func (u *user) learn(e presence.Element, now time.Time) bool {
+	u.advance(e.Stamp.Version, now)
+	was, known := u.record.Get(e.Key)
+	return u.record.Merge(e) && (!known || was.Stamp != e.Stamp)
 }
 
 // aliveSessions are the sessions, of this owner and of the other, whose gateways
@@ -278,7 +257,7 @@ func (u *user) aliveSessions(theirs []presence.Element, hosts []*messages.Host, 
 
 // revive undoes lapses of sessions that are alive. What a client has ended
 // itself stays ended: that was before the lease was over.
-func (u *user) revive(alive []presence.Element, now time.Time) {
+func (u *user) revive(alive []presence.Element, now time.Time) (revived []presence.Element) {
 	for _, e := range alive {
 		is, _ := u.record.Get(e.Key)
 		if is.Value != nil || is.Expires == 0 || is.Stamp.Version.Millis() < is.Expires {
@@ -286,7 +265,9 @@ func (u *user) revive(alive []presence.Element, now time.Time) {
 		}
 		e.Stamp = presence.Stamp{Version: u.clock.Next(now), Node: u.sys.seed}
 		u.record.Merge(e)
+		revived = append(revived, e)
 	}
+	return revived
 }
 
 // advance raises the clock to what another node has given out. One that runs
@@ -329,33 +310,11 @@ func (u *user) adoptHosts(hosts []*messages.Host, now time.Time) {
 	}
 }
 
-// adoptList stores a list that is newer than the one here.
-func (u *user) adoptList(ctx actor.Context, s *subscription, m watchLoaded) {
-	if m.err != nil || m.found && m.element.Stamp.Compare(s.list.Stamp) >= 0 {
-		u.endList(ctx, s, m.err)
-		return
-	}
-	u.advance(s.list.Stamp.Version, u.sys.now())
-	u.sys.store.CommitWatch(u.id, s.list, func(err error) {
-		u.mailbox.PostOwn(watchCommitted{m.endpoint, err})
-	})
-}
-
-func (u *user) endList(ctx actor.Context, s *subscription, err error) {
-	u.adopted(ctx, s.adopt, err)
-	u.nextList(s.endpoint)
-}
-
-// adopted ends one part of an adoption; the last one is answered.
+// adopted ends an adoption.
 func (u *user) adopted(ctx actor.Context, a *adoption, err error) {
-	a.left--
-	a.err = errors.Join(a.err, err)
-	if a.left > 0 {
-		return
-	}
 	answer := &messages.Adopted{}
-	if a.err != nil {
-		answer.Error = messages.StatusOf(storeError(a.err))
+	if err != nil {
+		answer.Error = messages.StatusOf(storeError(err))
 	}
 	u.answer(ctx, a.sender, answer)
 }

@@ -186,7 +186,7 @@ func (s *System) reset(owner string, shards *topology.Set) {
 	if s.node.TellNode(owner, m) != nil {
 		s.metrics.dropped.Inc() // it is no member: its shards have another owner
 	}
-	s.relearn(*shards, true)
+	s.relearn(*shards)
 }
 
 func (s *System) onReset(m *messages.InterestReset) {

@@ -67,7 +67,7 @@ func (l *Link) Publish(id uint64, p Publish) error {
 }
 
 // PublishWait is Publish for a front end that is not the endpoint's connection.
-func (l *Link) PublishWait(ctx context.Context, p Publish) (presence.Version, error) {
+func (l *Link) PublishWait(ctx context.Context, p Publish) (Snapshot, error) {
 	type answer struct {
 		published *messages.Published
 		err       error
@@ -75,18 +75,21 @@ func (l *Link) PublishWait(ctx context.Context, p Publish) (presence.Version, er
 	got := make(chan answer, 1)
 	err := l.endpoint.mailbox.Post(&publish{Publish: p, done: func(m *messages.Published, err error) { got <- answer{m, err} }})
 	if err != nil {
-		return 0, err
+		return Snapshot{}, err
 	}
 	select {
 	case a := <-got:
 		if a.err == nil {
 			a.err = a.published.GetError().Err()
 		}
-		return presence.Version(a.published.GetVersion()), a.err
+		if a.err != nil {
+			return Snapshot{}, a.err
+		}
+		return publishedAs(l.endpoint.key.User, a.published), nil
 	case <-ctx.Done():
-		return 0, messages.ErrTimeout
+		return Snapshot{}, messages.ErrTimeout
 	case <-l.endpoint.done():
-		return 0, messages.ErrTimeout
+		return Snapshot{}, messages.ErrTimeout
 	}
 }
 

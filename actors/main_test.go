@@ -139,7 +139,11 @@ type faultyStore struct {
 	commits int
 }
 
-func (f *faultyStore) Commit(c persistence.Commit, done func(error)) {
+func (f *faultyStore) Commit(c persistence.Commit, announced bool, done func(int, error)) {
+	if announced {
+		c.Feed = &persistence.FeedEntry{At: time.Now()}
+	}
+	pass := func() { f.Store.Commit(c, func(err error) { done(1, err) }) }
 	f.mu.Lock()
 	f.commits++
 	fail := f.failAt == 1
@@ -147,18 +151,16 @@ func (f *faultyStore) Commit(c persistence.Commit, done func(error)) {
 		f.failAt--
 	}
 	if f.holding && !fail {
-		record := c.Record.Clone()
-		c.Record = &record
-		f.held = append(f.held, func() { f.Store.Commit(c, done) })
+		f.held = append(f.held, pass)
 		f.mu.Unlock()
 		return
 	}
 	f.mu.Unlock()
 	if fail {
-		go done(errDisk)
+		go done(0, errDisk)
 		return
 	}
-	f.Store.Commit(c, done)
+	pass()
 }
 
 func (f *faultyStore) hold() {

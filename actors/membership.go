@@ -63,12 +63,8 @@ func (s *System) owned(id string) (set topology.Set) {
 
 // Messages to all actors of a kind about members.
 type (
-	// lostShards says that nobody was handed these shards: what was only in
-	// their last owner's memory is gone.
-	lostShards struct {
-		shards  topology.Set
-		watches bool // only the registrations: the users themselves are as they were
-	}
+	// lostShards says that the registrations with users of these shards are gone.
+	lostShards struct{ shards topology.Set }
 	// gatewaysGone names gateway processes that are no more.
 	gatewaysGone struct{ names []string }
 	// forgetGateway drops what a gateway has registered in some shards.
@@ -77,6 +73,13 @@ type (
 		shards topology.Set
 	}
 )
+
+// assigning tells the copies who holds what before anybody is asked for it.
+func (s *System) assigning(t *topology.Table) {
+	if s.copies != nil {
+		s.copies.SetTable(t)
+	}
+}
 
 // changed follows another list of members.
 func (s *System) changed(c cluster.Change) {
@@ -88,7 +91,7 @@ func (s *System) changed(c cluster.Change) {
 	if met := len(c.New) > 0 && !slices.Contains(c.New, s.node.ID); met {
 		s.mourn(s.Owned()) // those who come may know better, above all after a partition
 	}
-	s.relearn(c.Lost, false)
+	s.relearn(c.Lost)
 	for _, id := range c.New {
 		if id != s.node.ID {
 			s.askPolicies(id, nil)
@@ -120,12 +123,12 @@ func (s *System) mourn(shards topology.Set) {
 func (s *System) mourning(shard uint16) time.Time { return time.UnixMilli(s.mourned[shard].Load()) }
 
 // relearn makes this gateway's endpoints register again with the users of some
-// shards and, unless only watches are lost, publish their own sessions again.
-func (s *System) relearn(shards topology.Set, watches bool) {
+// shards.
+func (s *System) relearn(shards topology.Set) {
 	if shards.Len() == 0 {
 		return
 	}
-	m := &lostShards{shards, watches}
+	m := &lostShards{shards}
 	for _, e := range s.endpoints.all() {
 		e.mailbox.PostOwn(m)
 	}
@@ -140,7 +143,7 @@ func (s *System) control(from string, msg proto.Message, reply func(proto.Messag
 	case *messages.Serving:
 		if set, err := topology.ParseSet(m.Shards); err == nil {
 			s.mourn(set)
-			s.relearn(set, false)
+			s.relearn(set)
 			return
 		}
 		s.metrics.dropped.Inc()
@@ -149,7 +152,7 @@ func (s *System) control(from string, msg proto.Message, reply func(proto.Messag
 	case *messages.InterestReset:
 		s.onReset(m)
 	case *messages.Policies:
-		s.learn(m)
+		s.learn(m, func(err error) { reply(&messages.PoliciesStored{Error: messages.StatusOf(err)}) })
 	case *messages.PolicyDigest:
 		reply(s.policiesAfter(m))
 	case *messages.EndpointWatch:
@@ -157,20 +160,28 @@ func (s *System) control(from string, msg proto.Message, reply func(proto.Messag
 	case *messages.Superseded:
 		s.onSuperseded(m)
 	default:
-		s.metrics.dropped.Inc()
+		if s.copies == nil || !s.copies.Receive(from, msg) {
+			s.metrics.dropped.Inc()
+		}
 	}
 }
 
-// holds are the shards that the store has something of.
-func (s *System) holds() (set topology.Set) {
-	shards, err := s.store.Shards()
-	if err != nil {
-		s.log.Error("the store could not be searched for shards of other members", "error", err)
+// suspected makes the endpoints of this gateway register with those who stand in
+// for a member that it cannot reach. When that one is back, they are told.
+func (s *System) suspected(id string, is bool) {
+	if s.copies != nil {
+		s.copies.Suspect(id, is)
 	}
-	for _, shard := range shards {
-		set.Add(shard)
+	if is {
+		s.relearn(s.owned(id))
 	}
-	return set
+}
+
+// unsettled says that another node may have committed to a shard.
+func (s *System) unsettled(shard uint16) {
+	if s.copies != nil {
+		s.copies.Unsettle(shard)
+	}
 }
 
 // member says whether a gateway process is one of the present members.
@@ -184,3 +195,7 @@ func (s *System) member(name string) bool {
 
 // controlTime bounds a request to another node itself.
 const controlTime = 5 * time.Second
+
+// Suspect says whether a member seems not to be reached any more; others stand in
+// for it until it is, or is no member.
+func (s *System) Suspect(id string, suspected bool) { s.node.Suspect(id, suspected) }

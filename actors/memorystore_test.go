@@ -8,7 +8,7 @@ import (
 )
 
 // memoryStore keeps everything in maps and answers at once: in a bubble of
-// virtual time there is no disk.
+// virtual time there is no disk. It is the only copy.
 type memoryStore struct {
 	mu    sync.Mutex
 	users map[presence.UserID]persistence.Loaded
@@ -17,16 +17,36 @@ type memoryStore struct {
 	loads int
 }
 
-func (m *memoryStore) Commit(c persistence.Commit, done func(error)) {
+func (m *memoryStore) Commit(c persistence.Commit, announced bool, done func(int, error)) {
 	m.mu.Lock()
-	m.users[c.User] = persistence.Loaded{
-		Record: c.Record.Clone(), State: c.State, Version: c.Version, Wake: c.Wake, Found: true,
+	l := m.users[c.User]
+	l.Record = l.Record.Clone()
+	for _, e := range c.Elements {
+		if kind, _ := e.Key.Split(); kind == presence.KindWatch {
+			m.list(c.User, e)
+		} else {
+			l.Record.Merge(e)
+		}
 	}
-	if c.Announced {
+	if c.Version != 0 {
+		l.State, l.Version, l.Wake, l.Found = c.State, c.Version, c.Wake, true
+		m.users[c.User] = l
+	}
+	if announced {
 		m.feed = append(m.feed, c)
 	}
 	m.mu.Unlock()
-	done(nil)
+	done(1, nil)
+}
+
+func (m *memoryStore) list(u presence.UserID, e presence.Element) {
+	if m.lists == nil {
+		m.lists = map[presence.UserID]map[presence.Key]presence.Element{}
+	}
+	if m.lists[u] == nil {
+		m.lists[u] = map[presence.Key]presence.Element{}
+	}
+	m.lists[u][e.Key] = e
 }
 
 func (m *memoryStore) Load(u presence.UserID, done func(persistence.Loaded, error)) {
@@ -38,19 +58,6 @@ func (m *memoryStore) Load(u presence.UserID, done func(persistence.Loaded, erro
 	done(l, nil)
 }
 
-func (m *memoryStore) CommitWatch(u presence.UserID, e presence.Element, done func(error)) {
-	m.mu.Lock()
-	if m.lists == nil {
-		m.lists = map[presence.UserID]map[presence.Key]presence.Element{}
-	}
-	if m.lists[u] == nil {
-		m.lists[u] = map[presence.Key]presence.Element{}
-	}
-	m.lists[u][e.Key] = e
-	m.mu.Unlock()
-	done(nil)
-}
-
 func (m *memoryStore) LoadWatch(u presence.UserID, endpoint string, done func(presence.Element, bool, error)) {
 	m.mu.Lock()
 	e, ok := m.lists[u][presence.WatchKey(endpoint)]
@@ -60,53 +67,6 @@ func (m *memoryStore) LoadWatch(u presence.UserID, endpoint string, done func(pr
 
 func (m *memoryStore) CommitPolicy(_ presence.Policy, done func(error)) { done(nil) }
 func (m *memoryStore) Policies() ([]presence.Policy, error)             { return nil, nil }
-
-func (m *memoryStore) Shards() (list []uint16, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for u := range m.users {
-		list = append(list, u.Shard())
-	}
-	for u := range m.lists {
-		list = append(list, u.Shard())
-	}
-	return list, nil
-}
-
-func (m *memoryStore) Users(shard uint16) (list []presence.UserID, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for u := range m.users {
-		if u.Shard() == shard {
-			list = append(list, u)
-		}
-	}
-	for u := range m.lists {
-		if _, both := m.users[u]; !both && u.Shard() == shard {
-			list = append(list, u)
-		}
-	}
-	return list, nil
-}
-
-func (m *memoryStore) Hold(u presence.UserID) (persistence.Held, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	h := persistence.Held{User: u, Loaded: m.users[u]}
-	h.Loaded.Record = h.Loaded.Record.Clone()
-	for _, e := range m.lists[u] {
-		h.Watches = append(h.Watches, e)
-	}
-	return h, nil
-}
-
-func (m *memoryStore) Forget(h persistence.Held, done func(error)) {
-	m.mu.Lock()
-	delete(m.users, h.User)
-	delete(m.lists, h.User)
-	m.mu.Unlock()
-	done(nil)
-}
 
 func (m *memoryStore) announced() int {
 	m.mu.Lock()

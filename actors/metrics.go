@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // metrics are resolved once; counting one costs nanoseconds.
 type metrics struct {
 	publishes, visible, deliveries, batches, acks, resends prometheus.Counter
-	stale, resyncs, dropped, storeErrors                   prometheus.Counter
+	stale, resyncs, dropped, storeErrors, stalls           prometheus.Counter
 	publisherFull, clockAhead, slow                        prometheus.Counter
 	committed, acknowledged                                prometheus.Histogram
 	connected, endpoints                                   prometheus.Gauge
@@ -41,6 +41,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		resyncs:       counter("resyncs_total", "Endpoints that fell too far behind and were given snapshots."),
 		dropped:       counter("messages_dropped_total", "Messages to actors that could not be handled."),
 		storeErrors:   counter("store_errors_total", "Commits that the store refused."),
+		stalls:        counter("stalls_total", "Times that the process was stopped for a second or more."),
 		publisherFull: counter("publisher_full_total", "Watches refused because a user has too many watchers."),
 		clockAhead:    counter("clock_ahead_total", "Versions refused because they lie in the future."),
 		slow:          counter("slow_clients_total", "Connections closed because the client was too slow."),

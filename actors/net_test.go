@@ -15,8 +15,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"rollcall/cluster/topology"
+	"rollcall/copies"
 	"rollcall/messages"
-	"rollcall/persistence"
+	"rollcall/persistence/memory"
 	"rollcall/presence"
 	"rollcall/trouter"
 	"rollcall/wheel"
@@ -37,10 +38,11 @@ type network struct {
 
 type peerNode struct {
 	*world
-	net   *network
-	id    string
-	self  topology.Member
-	store *memoryStore
+	net    *network
+	id     string
+	self   topology.Member
+	store  *memory.Store
+	copies *copies.Copies
 
 	mu    sync.Mutex
 	pipes map[string]chan *messages.Envelope
@@ -53,6 +55,7 @@ func inNetwork(t *testing.T, f func(t *testing.T, n *network)) {
 		f(t, n)
 		for _, p := range n.nodes {
 			p.System.Close()
+			p.copies.Close()
 			p.wheel.Close()
 		}
 		close(n.done)
@@ -62,9 +65,9 @@ func inNetwork(t *testing.T, f func(t *testing.T, n *network)) {
 }
 
 // add starts a process; it is told of nobody yet.
-func (n *network) add(id string, incarnation uint64, store *memoryStore) *peerNode {
+func (n *network) add(id string, incarnation uint64, store *memory.Store) *peerNode {
 	if store == nil {
-		store = &memoryStore{users: map[presence.UserID]persistence.Loaded{}}
+		store = memory.New(uint64(id[1]), time.Now)
 	}
 	p := &peerNode{
 		net: n, id: id, store: store, pipes: map[string]chan *messages.Envelope{},
@@ -73,9 +76,16 @@ func (n *network) add(id string, incarnation uint64, store *memoryStore) *peerNo
 	p.self = self(id)
 	p.self.Incarnation, p.self.Addr = incarnation, id+":1"
 	p.wheel.Start(n.t.Context())
-	var err error
+	own, err := copies.New(copies.Config{
+		Disk: store, Node: uint64(id[1]), Self: p.self, Ack: 2, Min: 1, Wheel: p.wheel, Now: time.Now,
+		Log: slog.New(slog.DiscardHandler), Registerer: p.reg,
+	})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	p.copies = own
 	p.System, err = New(Config{
-		Self: p.self, Joining: true, Seed: uint64(id[1]), Store: store, Log: slog.New(slog.DiscardHandler),
+		Self: p.self, Joining: true, Seed: uint64(id[1]), Store: own, Copies: own, Log: slog.New(slog.DiscardHandler),
 		Wheel: p.wheel, Now: time.Now, Registerer: p.reg, Limits: trouter.DefaultLimits,
 	})
 	if err != nil {

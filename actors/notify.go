@@ -30,6 +30,7 @@ var ErrResync = persistence.ErrResync
 type Notifications struct {
 	feed      Feed
 	perTenant int
+	whole     func() error
 
 	mu        sync.Mutex
 	followers map[presence.TenantID]int
@@ -39,6 +40,11 @@ type Notifications struct {
 func NewNotifications(feed Feed, perTenant int) *Notifications {
 	return &Notifications{feed: feed, perTenant: perTenant, followers: make(map[presence.TenantID]int)}
 }
+
+// Require has every follower refused, and cut off at its next sign of life,
+// while whole returns an error: this node's log then does not have all changes.
+// It is called before the first Follow; whole must be quick.
+func (n *Notifications) Require(whole func() error) { n.whole = whole }
 
 // feedPage is how many changes a follower is handed at once at most.
 const feedPage = 256
@@ -52,17 +58,21 @@ type Follow struct {
 	Each   func([]persistence.Change) error
 }
 
-// Follow hands over every change after a token, once, oldest first, in the
-// caller's goroutine, until there is no more or, when Live, until the context
-// ends. It returns Each's first error, ErrResync when changes may be missing,
-// persistence.ErrToken for a token of another tenant, and ErrOverloaded when the
-// tenant has too many followers.
+// Follow hands over the changes after a token, in the caller's goroutine, until
+// there is no more or, when Live, until the context ends. Versions of one user
+// rise: a change that comes after a newer one is left out, as long as the user
+// is among the last 4,096 that changed. It returns Each's first error, ErrResync
+// when changes may be missing, persistence.ErrToken for a token of another
+// tenant, and ErrOverloaded when the tenant has too many followers.
 func (n *Notifications) Follow(ctx context.Context, f Follow) error {
 	if !n.enter(f.Tenant) {
 		return messages.ErrOverloaded.With("the tenant has as many followers as may be at once")
 	}
 	defer n.leave(f.Tenant)
-	after := f.After
+	if err := n.complete(); err != nil {
+		return err
+	}
+	after, newest := f.After, risen{}
 	for {
 		page, next, err := n.feed.Changes(f.Tenant, after, feedPage)
 		if err != nil {
@@ -78,8 +88,10 @@ func (n *Notifications) Follow(ctx context.Context, f Follow) error {
 			}
 			continue
 		}
-		if err := f.Each(page); err != nil {
-			return err
+		if page = newest.rising(page); len(page) > 0 {
+			if err := f.Each(page); err != nil {
+				return err
+			}
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -91,6 +103,9 @@ func (n *Notifications) Follow(ctx context.Context, f Follow) error {
 // so that the follower knows that it is up to date, and then every Beat.
 func (n *Notifications) wait(ctx context.Context, f Follow, after persistence.Token) error {
 	for {
+		if err := n.complete(); err != nil {
+			return err
+		}
 		if err := f.Each(nil); err != nil {
 			return err
 		}
@@ -106,6 +121,43 @@ func (n *Notifications) wait(ctx context.Context, f Follow, after persistence.To
 			return storeError(err)
 		}
 	}
+}
+
+func (n *Notifications) complete() error {
+	if n.whole == nil {
+		return nil
+	}
+	return n.whole()
+}
+
+// risenUsers bounds one generation of risen; there are two.
+const risenUsers = 4096
+
+// risen remembers the newest version handed over of the users that changed
+// last.
+type risen struct {
+	young, old map[presence.UserID]presence.Version
+}
+
+// rising leaves the changes that are newer than what was handed over before, in
+// the same memory.
+func (r *risen) rising(page []persistence.Change) []persistence.Change {
+	kept := page[:0]
+	for _, c := range page {
+		before, ok := r.young[c.User]
+		if !ok {
+			before, ok = r.old[c.User]
+		}
+		if ok && c.Version <= before {
+			continue
+		}
+		if r.young == nil || len(r.young) >= risenUsers {
+			r.old, r.young = r.young, make(map[presence.UserID]presence.Version)
+		}
+		r.young[c.User] = c.Version
+		kept = append(kept, c)
+	}
+	return kept
 }
 
 // End is the position after the newest change of a tenant, Start the one before

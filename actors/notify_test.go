@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -82,6 +83,50 @@ func TestFollowerGetsAllInOrderAndSignsOfLife(t *testing.T) {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("ended with %v", err)
+		}
+	})
+}
+
+// A change from the other side of a partition, or one that comes twice.
+func TestFollowerSeesVersionsRise(t *testing.T) {
+	pages := [][]persistence.Change{changesOf(2, 3, 3, 1), changesOf(2), changesOf(5, 4)}
+	pages[1] = append(pages[1], persistence.Change{User: bob, Version: 1})
+	var got []presence.Version
+	err := NewNotifications(&scriptedFeed{pages: pages}, 1).Follow(t.Context(), Follow{Tenant: home, Each: func(cs []persistence.Change) error {
+		for _, c := range cs {
+			got = append(got, c.Version)
+		}
+		return nil
+	}})
+	if err != nil || !slices.Equal(got, []presence.Version{2, 3, 1, 5}) {
+		t.Errorf("handed over %v, %v", got, err)
+	}
+	var r risen
+	for n := range 3 * risenUsers {
+		r.rising([]persistence.Change{{User: presence.UserID{Tenant: home, MRI: fmt.Sprint(n)}, Version: 1}})
+	}
+	if n := len(r.young) + len(r.old); n > 2*risenUsers {
+		t.Errorf("%d users are remembered", n)
+	}
+}
+
+func TestFollowersAreCutOffWhereTheLogIsNotWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parted := errors.New("other nodes hold a part of the users")
+		var now error
+		n := NewNotifications(&scriptedFeed{more: make(chan struct{})}, 1)
+		n.Require(func() error { return now })
+		done := make(chan error, 1)
+		go func() {
+			done <- n.Follow(t.Context(), Follow{Tenant: home, Live: true, Beat: time.Second, Each: func([]persistence.Change) error { return nil }})
+		}()
+		synctest.Wait()
+		now = parted
+		if err := <-done; !errors.Is(err, parted) {
+			t.Errorf("the follower ended with %v", err)
+		}
+		if err := n.Follow(t.Context(), Follow{Tenant: home}); !errors.Is(err, parted) {
+			t.Errorf("a new follower ended with %v", err)
 		}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 
@@ -26,12 +28,35 @@ func (s *System) enforce(p presence.Policy) {
 	}
 }
 
-// spreadPolicy sends a policy to every other member.
-func (s *System) spreadPolicy(p *messages.Policy) {
+// spreadPolicy sends a policy to every other member and says once, with nil, that
+// one of them has stored it, or that nobody has.
+func (s *System) spreadPolicy(p *messages.Policy, safe func(error)) {
+	var others []string
 	for _, m := range s.node.Table().Members {
-		if m.ID != s.node.ID && s.node.TellNode(m.ID, &messages.Policies{Policies: []*messages.Policy{p}}) != nil {
-			s.metrics.dropped.Inc() // the sums tell
+		if m.ID != s.node.ID {
+			others = append(others, m.ID)
 		}
+	}
+	if len(others) == 0 {
+		safe(nil)
+		return
+	}
+	var once sync.Once
+	var left atomic.Int64
+	left.Store(int64(len(others)))
+	for _, id := range others {
+		page := &messages.Policies{Policies: []*messages.Policy{p}}
+		s.node.AskNode(id, page, controlTime, func(a any, err error) {
+			stored, ok := a.(*messages.PoliciesStored)
+			if err == nil && ok && stored.Error.Err() == nil {
+				once.Do(func() { safe(nil) })
+			} else {
+				s.metrics.dropped.Inc() // the sums tell
+			}
+			if left.Add(-1) == 0 {
+				once.Do(func() { safe(messages.ErrTimeout) })
+			}
+		})
 	}
 }
 
@@ -51,7 +76,7 @@ func (s *System) askPolicies(member string, after []byte) {
 		if err != nil || !ok {
 			return // the next one finds it
 		}
-		s.learn(page)
+		s.learn(page, func(error) {})
 		if n := len(page.Policies); page.More && n > 0 {
 			s.askPolicies(member, page.Policies[n-1].Tenant)
 		}
@@ -59,8 +84,25 @@ func (s *System) askPolicies(member string, after []byte) {
 }
 
 // learn stores policies of other nodes that are newer than what is known, and
-// puts them in force.
-func (s *System) learn(page *messages.Policies) {
+// puts them in force. It says when that is done, with one of the errors.
+func (s *System) learn(page *messages.Policies, done func(error)) {
+	var left atomic.Int64
+	var failed atomic.Pointer[error]
+	left.Store(int64(len(page.Policies)) + 1)
+	end := func(err error) {
+		if err != nil {
+			failed.Store(&err)
+		}
+		if left.Add(-1) > 0 {
+			return
+		}
+		if err := failed.Load(); err != nil {
+			done(*err)
+			return
+		}
+		done(nil)
+	}
+	defer end(nil)
 	for _, m := range page.Policies {
 		p, err := messages.ToPolicy(m)
 		if err == nil {
@@ -68,17 +110,20 @@ func (s *System) learn(page *messages.Policies) {
 		}
 		if err != nil {
 			s.metrics.dropped.Inc()
+			end(err)
 			continue
 		}
 		if s.policies.of(p.Tenant).Version >= p.Version {
+			end(nil)
 			continue
 		}
 		s.store.CommitPolicy(p, func(err error) {
 			if err != nil {
 				s.metrics.storeErrors.Inc() // the next comparison tries again
-				return
+			} else {
+				s.enforce(p)
 			}
-			s.enforce(p)
+			end(storeError(err))
 		})
 	}
 }

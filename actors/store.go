@@ -10,20 +10,17 @@ import (
 
 // Store is what actors need of the presence, subscriptions and permission
 // stores. Every done is called exactly once, from any goroutine, and must not
-// block. *persistence.Store is the real one; tests put a failing one before it.
+// block. *copies.Copies is the real one; tests put a failing one before it.
 type Store interface {
-	Commit(c persistence.Commit, done func(error))
+	// Commit stores what has changed of a user on as many nodes as it must be on,
+	// and says on how many it was then. announced: the state is a visible change,
+	// which enters the change feed.
+	Commit(c persistence.Commit, announced bool, done func(copies int, err error))
+	// Load reads a user, and asks other nodes first where they may know more.
 	Load(u presence.UserID, done func(persistence.Loaded, error))
-	CommitWatch(u presence.UserID, e presence.Element, done func(error))
 	LoadWatch(u presence.UserID, endpoint string, done func(presence.Element, bool, error))
 	CommitPolicy(p presence.Policy, done func(error))
 	Policies() ([]presence.Policy, error)
-
-	// What a handover needs. These read in the caller's goroutine.
-	Shards() ([]uint16, error)
-	Users(shard uint16) ([]presence.UserID, error)
-	Hold(u presence.UserID) (persistence.Held, error)
-	Forget(h persistence.Held, done func(error))
 }
 
 // storeError gives a refusal of the store the code that clients see. Other

@@ -12,18 +12,20 @@ import (
 
 	"rollcall/cluster"
 	"rollcall/cluster/topology"
+	"rollcall/copies"
 	"rollcall/messages"
 	"rollcall/presence"
 	"rollcall/trouter"
 	"rollcall/wheel"
 )
 
-// Config of a System. All fields but Joining are required.
+// Config of a System. All fields but Joining and Copies are required.
 type Config struct {
 	Self       topology.Member // this node: id, incarnation and roles
 	Joining    bool            // serves nothing before the first list of members
 	Seed       uint64          // this node's number in stamps, unique among nodes
 	Store      Store
+	Copies     *copies.Copies // the Store where it has copies on other nodes; nil: it has none
 	Log        *slog.Logger
 	Wheel      *wheel.Wheel
 	Now        func() time.Time
@@ -37,6 +39,8 @@ type System struct {
 	node      *cluster.Node
 	seed      uint64
 	store     Store
+	copies    *copies.Copies
+	stalls    stalls
 	log       *slog.Logger
 	wheel     *wheel.Wheel
 	now       func() time.Time
@@ -58,7 +62,7 @@ func New(c Config) (*System, error) {
 		return nil, err
 	}
 	s := &System{
-		seed: c.Seed, store: c.Store, log: c.Log, wheel: c.Wheel, now: c.Now,
+		seed: c.Seed, store: c.Store, copies: c.Copies, log: c.Log, wheel: c.Wheel, now: c.Now,
 		limits: c.Limits, metrics: newMetrics(c.Registerer), gained: make(chan struct{}, 1),
 	}
 	s.endpoints.init(s)
@@ -78,9 +82,14 @@ func New(c Config) (*System, error) {
 			},
 		},
 		Hooks: cluster.Hooks{
-			Notify: s.notified, Control: s.control, Changed: s.changed, Holds: s.holds, Yield: s.yield,
+			Notify: s.notified, Control: s.control, Assigning: s.assigning, Changed: s.changed, Yield: s.yield,
+			Suspected: s.suspected, Unsettled: s.unsettled,
 		},
 	})
+	s.stalls.start(s)
+	if s.copies != nil {
+		s.copies.Start(s.node.TellNode, s.merged)
+	}
 	if !c.Joining {
 		s.node.SetMembers([]topology.Member{c.Self})
 	}
@@ -109,6 +118,7 @@ func (s *System) Gained() <-chan struct{} { return s.gained }
 func (s *System) Close() {
 	s.closing.Do(func() {
 		s.digests.close()
+		s.stalls.close()
 		s.endpoints.closeAll()
 		s.node.Close()
 		s.endpoints.endAll()

@@ -9,7 +9,8 @@ import (
 )
 
 // tenant owns one tenant's policy: it is its only writer. Changes follow one
-// another; each is stored, then in force on this node, then answered.
+// another; each is stored, then in force on this node, then answered when a
+// second node has it, if there is one.
 type tenant struct {
 	sys     *System
 	id      presence.TenantID
@@ -20,10 +21,16 @@ type tenant struct {
 	yielding chan<- farewell // the shard moves; every node has every policy
 }
 
-type policyStored struct {
-	policy presence.Policy
-	err    error
-}
+type (
+	policyStored struct {
+		policy presence.Policy
+		err    error
+	}
+	policySafe struct {
+		policy *messages.Policy
+		err    error
+	}
+)
 
 // Receive dispatches.
 func (t *tenant) Receive(ctx actor.Context) {
@@ -39,6 +46,9 @@ func (t *tenant) Receive(ctx actor.Context) {
 		}
 	case policyStored:
 		t.onStored(ctx, m)
+	case policySafe:
+		t.finish(ctx, &messages.PolicySet{Policy: m.policy, Error: messages.StatusOf(m.err)})
+		t.store(ctx)
 	case yield:
 		t.yielding = m.to
 		t.yieldNow()
@@ -92,9 +102,11 @@ func (t *tenant) onStored(ctx actor.Context, m policyStored) {
 	}
 	t.sys.enforce(m.policy)
 	wire, err := messages.FromPolicy(m.policy)
-	t.sys.spreadPolicy(wire)
-	t.finish(ctx, &messages.PolicySet{Policy: wire, Error: messages.StatusOf(err)})
-	t.store(ctx)
+	if err != nil {
+		t.mailbox.PostOwn(policySafe{wire, err})
+		return
+	}
+	t.sys.spreadPolicy(wire, func(err error) { t.mailbox.PostOwn(policySafe{wire, err}) })
 }
 
 func (t *tenant) finish(ctx actor.Context, a *messages.PolicySet) {

@@ -39,15 +39,17 @@ type user struct {
 	timer    wheel.Timer
 	pace     *pacing
 	rates    *rates           // nil until it publishes
+	stalls   uint64           // of the process, as counted when the user was read last
 	yielding chan<- farewell  // the shard moves: where what is known here goes
 	owed     presence.Version // somebody has a newer one; told when nobody has said more by then
 }
 
 // loading holds what waits for a user to be loaded.
 type loading struct {
-	stash  []asked
-	again  bool // a commit has failed: the next one waits a little
-	failed bool // the timer begins the next attempt
+	stash   []asked
+	again   bool // a commit has failed: the next one waits a little
+	refresh bool // it was loaded before: what is read is merged
+	failed  bool // the timer begins the next attempt
 }
 
 // retryAfter is the time between two attempts at what the store refuses.
@@ -65,13 +67,16 @@ type (
 		user persistence.Loaded
 		err  error
 	}
-	committed struct{ err error }
-	tick      struct{}
-	paceTick  struct{}
+	committed struct {
+		copies int // nodes that have it
+		err    error
+	}
+	tick     struct{}
+	paceTick struct{}
 )
 
 func newUser(s *System, id presence.UserID, m *cluster.Mailbox) *user {
-	u := &user{sys: s, id: id, mailbox: m}
+	u := &user{sys: s, id: id, mailbox: m, stalls: s.stalls.count()}
 	u.timer.Target = u
 	return u
 }
@@ -95,6 +100,9 @@ func (u *user) Receive(ctx actor.Context) {
 		u.yieldNow()
 	case *actor.Stopped, *actor.Restarting:
 	default:
+		if awaitsRefresh(ctx.Message()) {
+			u.refresh()
+		}
 		if u.loading == nil || !u.waits(ctx) {
 			u.handle(ctx, ctx.Message(), ctx.Sender())
 		}
@@ -125,6 +133,8 @@ func (u *user) handle(ctx actor.Context, msg any, sender *actor.PID) {
 		u.onRecheck(m)
 	case *messages.Adopt:
 		u.onAdopt(ctx, m, sender)
+	case foreignCommit:
+		u.onForeign(m.commit)
 	case gatewaysGone:
 		u.onGatewaysGone(m.names)
 	case *forgetGateway:
@@ -156,7 +166,7 @@ func (u *user) waits(ctx actor.Context) bool {
 	case cluster.Idle, *messages.Recheck: // what has changed is looked at anyway
 	case tick:
 		if u.loading.failed {
-			u.load(loading{stash: u.loading.stash, again: u.loading.again})
+			u.load(loading{stash: u.loading.stash, again: u.loading.again, refresh: u.loading.refresh})
 		}
 	default:
 		a := asked{ctx.Message(), ctx.Sender()}
@@ -177,14 +187,12 @@ func (u *user) onLoaded(ctx actor.Context, m loaded) {
 	}
 	l := u.loading
 	u.loading = nil
-	u.record, u.state, u.version = m.user.Record, m.user.State, m.user.Version
-	if u.version == 0 { // nothing was ever stored
-		u.state = presence.State{Availability: presence.Offline, Activity: presence.ActOffline}
+	if l.refresh {
+		u.refreshed(m.user, now)
+	} else {
+		u.become(m.user, now)
 	}
-	u.record.GraceLeases(now.Add(LeaseTime).UnixMilli())
-	u.clock.Observe(max(u.record.Newest(), u.version))
-	u.recheck()
-	if l.again {
+	if l.again && !l.refresh {
 		u.retry(now)
 	} else {
 		u.settle(now)
@@ -193,6 +201,22 @@ func (u *user) onLoaded(ctx actor.Context, m loaded) {
 		u.handle(ctx, a.msg, a.sender)
 	}
 	u.yieldNow()
+}
+
+// become takes the place of what was known before. A commit whose outcome was not
+// known may have been stored: then watchers have not heard of it.
+func (u *user) become(l persistence.Loaded, now time.Time) {
+	told := u.version
+	u.record, u.state, u.version = l.Record, l.State, l.Version
+	if u.version == 0 { // nothing was ever stored
+		u.state = presence.State{Availability: presence.Offline, Activity: presence.ActOffline}
+	}
+	u.record.GraceLeases(now.Add(LeaseTime).UnixMilli())
+	u.clock.Observe(max(u.record.Newest(), u.version))
+	u.recheck()
+	if u.version > told {
+		u.announce(0)
+	}
 }
 
 // loadFailed refuses what waits. Where somebody still needs the user, loading
@@ -256,8 +280,8 @@ func (u *user) settle(now time.Time) {
 func (u *user) endLeases(now time.Time) {
 	for _, e := range u.record.Kind(presence.KindSession) {
 		if s, ok := e.Value.(presence.Session); ok && s.Leased && !e.Live(now) {
-			u.record.EndLeases(presence.Stamp{Version: u.clock.Next(now), Node: u.sys.seed}, now)
-			u.commit(&flight{})
+			ended := u.record.EndLeases(presence.Stamp{Version: u.clock.Next(now), Node: u.sys.seed}, now)
+			u.commit(&flight{elements: ended})
 			return
 		}
 	}

@@ -25,6 +25,7 @@ const keepCleared = 24 * time.Hour
 type flight struct {
 	waiters   []waiter
 	adopted   []*adoption
+	elements  []presence.Element // to be stored; of one key the last is the newest
 	blocks    []presence.Element
 	replaced  []presence.Element // what blocks replaces, the oldest of a key first
 	state     presence.State
@@ -64,7 +65,9 @@ func (u *user) onPublish(ctx actor.Context, m *messages.Publish, sender *actor.P
 	w := waiter{sender, m.Received}
 	switch {
 	case len(changed) > 0:
-		u.commit(&flight{waiters: []waiter{w}, blocks: blocksOf(changed), replaced: replaced, received: m.Received})
+		u.commit(&flight{
+			waiters: []waiter{w}, elements: changed, blocks: blocksOf(changed), replaced: replaced, received: m.Received,
+		})
 	case u.next != nil:
 		u.next.waiters = append(u.next.waiters, w)
 	case u.flight != nil:
@@ -107,8 +110,8 @@ func (u *user) blocksIn(ms []presence.Mutation) (blocks []presence.Element) {
 	return blocks
 }
 
-// commit stores the record as it is now, or joins the write that follows the
-// one under way.
+// commit stores what has changed and the state that follows from it, or joins the
+// write that comes after the one under way.
 func (u *user) commit(f *flight) {
 	if u.flight != nil {
 		if u.next == nil {
@@ -116,6 +119,7 @@ func (u *user) commit(f *flight) {
 			return
 		}
 		u.next.waiters = append(u.next.waiters, f.waiters...)
+		u.next.elements = append(u.next.elements, f.elements...)
 		u.next.blocks = append(u.next.blocks, f.blocks...)
 		u.next.replaced = append(u.next.replaced, f.replaced...)
 		u.next.adopted = append(u.next.adopted, f.adopted...)
@@ -134,9 +138,8 @@ func (u *user) commit(f *flight) {
 	}
 	u.flight = f
 	u.sys.store.Commit(persistence.Commit{
-		User: u.id, Record: &u.record, State: state, Version: f.version,
-		Announced: f.announced, Wake: next, Blocks: f.blocks,
-	}, func(err error) { u.mailbox.PostOwn(committed{err}) })
+		User: u.id, Elements: f.elements, State: state, Version: f.version, Wake: next,
+	}, f.announced, func(copies int, err error) { u.mailbox.PostOwn(committed{copies, err}) })
 }
 
 // onCommitted answers, then fans out, then starts the write that waited.
@@ -148,7 +151,7 @@ func (u *user) onCommitted(ctx actor.Context, m committed) {
 		return
 	}
 	u.state, u.version = f.state, f.version
-	u.acknowledge(ctx, f)
+	u.acknowledge(ctx, f, m.copies)
 	for _, a := range f.adopted {
 		u.adopted(ctx, a, nil)
 	}
@@ -167,11 +170,11 @@ func (u *user) onCommitted(ctx actor.Context, m committed) {
 	u.yieldNow()
 }
 
-func (u *user) acknowledge(ctx actor.Context, f *flight) {
+func (u *user) acknowledge(ctx actor.Context, f *flight, copies int) {
 	if len(f.waiters) == 0 {
 		return
 	}
-	a := &messages.Published{Version: uint64(f.version), State: messages.FromState(f.state)}
+	a := &messages.Published{Version: uint64(f.version), State: messages.FromState(f.state), Copies: uint32(copies)}
 	now := u.sys.now()
 	for _, w := range f.waiters {
 		u.sys.metrics.publishes.Inc()

@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"rollcall/messages"
+	"rollcall/persistence"
 	"rollcall/presence"
 )
 
@@ -30,9 +31,6 @@ type subscription struct {
 	req      *messages.Subscribe
 	sender   *actor.PID
 	answer   *messages.Subscribed
-
-	adopt *adoption // instead of a request: the list comes from another node
-	list  presence.Element
 }
 
 type (
@@ -83,10 +81,6 @@ func (s subscriptions) of(endpoint string) int {
 
 func (u *user) onWatchLoaded(ctx actor.Context, m watchLoaded) {
 	s := &(*u.subs)[u.subs.of(m.endpoint)]
-	if s.adopt != nil {
-		u.adoptList(ctx, s, m)
-		return
-	}
 	if m.err != nil {
 		u.endSubscribe(ctx, m.endpoint, &messages.Subscribed{Error: messages.StatusOf(storeError(m.err))})
 		return
@@ -117,17 +111,16 @@ func (u *user) onWatchLoaded(ctx actor.Context, m watchLoaded) {
 	if !s.req.End && len(targets) > 0 {
 		e.Value = presence.Watch{Targets: targets}
 	}
-	u.sys.store.CommitWatch(u.id, e, func(err error) {
-		u.mailbox.PostOwn(watchCommitted{m.endpoint, err})
-	})
+	u.storeList(m.endpoint, e)
+}
+
+func (u *user) storeList(endpoint string, e presence.Element) {
+	c := persistence.Commit{User: u.id, Elements: []presence.Element{e}}
+	u.sys.store.Commit(c, false, func(_ int, err error) { u.mailbox.PostOwn(watchCommitted{endpoint, err}) })
 }
 
 func (u *user) onWatchCommitted(ctx actor.Context, m watchCommitted) {
 	s := &(*u.subs)[u.subs.of(m.endpoint)]
-	if s.adopt != nil {
-		u.endList(ctx, s, m.err)
-		return
-	}
 	a := s.answer
 	if m.err != nil {
 		a = &messages.Subscribed{Error: messages.StatusOf(storeError(m.err))}
