@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,8 +30,9 @@ type client struct {
 	stage    stage
 	rest     []byte // of a frame that has not arrived whole
 	greeting greeting
-	list     []int // whom it watches
-	expects  int   // snapshots to come
+	list     []int          // whom it watches
+	expects  int            // snapshots to come
+	target   netip.AddrPort // of this client; not set: the crowd's
 
 	session   string
 	resumed   bool
@@ -145,6 +147,10 @@ func (c *client) onMessage(m []byte, now int64) error {
 	case fieldWelcome:
 		failed = c.onWelcome(body)
 	case fieldError:
+		if c.crowd.onRefused != nil && c.stage == ready {
+			c.crowd.onRefused(c, now)
+			return nil
+		}
 		failed = fmt.Errorf("refused: %q", body)
 	}
 	return failed

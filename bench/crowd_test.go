@@ -33,6 +33,7 @@ type crowd struct {
 	onReady     func(c *client)
 	onAnswer    func(c *client, now int64)
 	onDelivered func(user int, now int64)
+	onRefused   func(c *client, now int64) // nil: a refusal ends the run
 }
 
 // fifo holds clients in the order of a moment that is the same time ahead for all.
@@ -91,7 +92,11 @@ func (k *crowd) open(c *client) error {
 	c.crowd, c.fd, c.stage, c.rest = k, fd, opening, nil
 	c.greeting.session, c.greeting.ack = c.session, c.seq // empty the first time
 	from := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + c.number/perAddress)}}
-	to := &unix.SockaddrInet4{Port: int(k.target.Port()), Addr: k.target.Addr().As4()}
+	target := k.target
+	if c.target.IsValid() {
+		target = c.target
+	}
+	to := &unix.SockaddrInet4{Port: int(target.Port()), Addr: target.Addr().As4()}
 	err = errors.Join(
 		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1),
 		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1),
@@ -109,7 +114,7 @@ func (k *crowd) open(c *client) error {
 		c.stage = greeted
 		return c.write(binary.LittleEndian.AppendUint32(nil, uint32(c.number)))
 	}
-	return c.write([]byte("GET /v1/stream HTTP/1.1\r\nHost: " + k.target.String() + "\r\nConnection: Upgrade\r\n" +
+	return c.write([]byte("GET /v1/stream HTTP/1.1\r\nHost: " + target.String() + "\r\nConnection: Upgrade\r\n" +
 		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
 		"Sec-WebSocket-Protocol: rollcall.v1.proto\r\n\r\n"))
 }

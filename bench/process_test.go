@@ -215,6 +215,22 @@ func (p *process) usage(b *testing.B) usage {
 	return usage{p.cpu(b), ownCPU(b), machineCPU(b)}
 }
 
+// usageOf is that of several children together.
+func usageOf(b *testing.B, ps []*process) (u usage) {
+	for _, p := range ps {
+		u.server += p.cpu(b)
+	}
+	u.load, u.machine = ownCPU(b), machineCPU(b)
+	return u
+}
+
+func writesOf(b *testing.B, ps []*process) (n float64) {
+	for _, p := range ps {
+		n += p.writes(b)
+	}
+	return n
+}
+
 // since gives the differences; machine becomes what others used.
 func (u usage) since(then usage) usage {
 	d := usage{u.server - then.server, u.load - then.load, u.machine - then.machine}

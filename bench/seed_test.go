@@ -30,19 +30,31 @@ func seedPolicy(b *testing.B, s *persistence.Store) {
 // tenth has a state that will change by itself.
 func seed(b *testing.B, dir string, users int) {
 	b.Helper()
+	fill(b, dir, users, time.Now().Add(24*time.Hour), true)
+}
+
+// fill is seed with users who are the same in every directory that is filled with
+// the same wake; announced ones are in the change feed as well, each directory's
+// own.
+func fill(b *testing.B, dir string, users int, wake time.Time, announced bool) {
+	b.Helper()
 	s, err := persistence.Open(persistence.Config{Dir: dir, NoSync: true, Ballast: -1})
 	if err != nil {
 		b.Fatal(err)
 	}
 	seedPolicy(b, s)
-	began, wake := time.Now(), time.Now().Add(24*time.Hour)
+	began := time.Now()
 	slots := make(chan struct{}, 4096)
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
 	for n := range users {
 		slots <- struct{}{}
 		wg.Add(1)
-		s.Commit(stored(n, wake), func(err error) {
+		c := stored(n, wake)
+		if announced {
+			c.Feed = &persistence.FeedEntry{At: began}
+		}
+		s.Commit(c, func(err error) {
 			if err != nil {
 				failed.CompareAndSwap(nil, &err)
 			}
@@ -69,12 +81,12 @@ func stored(n int, wake time.Time) persistence.Commit {
 		Value: presence.Preferred{Availability: presence.Busy, Activity: presence.ActBusy},
 	}
 	c := persistence.Commit{
-		User: presence.UserID{Tenant: tenant, MRI: userMRI(n)}, Record: new(presence.Record), Version: version,
-		State: presence.State{Availability: presence.Offline, Activity: presence.ActOffline}, Announced: true,
+		User: presence.UserID{Tenant: tenant, MRI: userMRI(n)}, Version: version,
+		State: presence.State{Availability: presence.Offline, Activity: presence.ActOffline},
 	}
 	if n%10 == 0 {
 		e.Expires, c.Wake = wake.UnixMilli(), wake
 	}
-	c.Record.Merge(e)
+	c.Elements = []presence.Element{e}
 	return c
 }

@@ -13,6 +13,8 @@ type settings struct {
 	connections int           // ROLLCALL_BENCH_CONNECTIONS
 	watchers    int           // of each publisher, and watched by each connection
 	users       int           // ROLLCALL_BENCH_USERS: stored before a cold start
+	resync      int           // ROLLCALL_BENCH_RESYNC: users that a new node fetches
+	rate        int           // ROLLCALL_BENCH_RATE: publishes a second, where they are replicated
 	window      time.Duration // ROLLCALL_BENCH_WINDOW: of each measurement
 	settle      time.Duration // ROLLCALL_BENCH_SETTLE: before memory is read
 	pin         bool          // ROLLCALL_BENCH_PIN=1: server on CPU 0, load on CPU 1
@@ -24,6 +26,8 @@ func load(b *testing.B) settings {
 		connections: number(b, "ROLLCALL_BENCH_CONNECTIONS", 500),
 		watchers:    50,
 		users:       number(b, "ROLLCALL_BENCH_USERS", 20_000),
+		resync:      number(b, "ROLLCALL_BENCH_RESYNC", 10_000),
+		rate:        number(b, "ROLLCALL_BENCH_RATE", 200),
 		window:      duration(b, "ROLLCALL_BENCH_WINDOW", 500*time.Millisecond),
 		settle:      duration(b, "ROLLCALL_BENCH_SETTLE", time.Second),
 		pin:         pinned(),

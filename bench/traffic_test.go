@@ -37,6 +37,7 @@ type traffic struct {
 	body func(c *client, count int64) []byte // of a request, where the crowd speaks HTTP
 
 	published, deliveries, stray, skipped int64
+	refused                               int64 // where onRefused is the crowd's
 	toAnswer, toClient                    *hdrhistogram.Histogram
 	timing                                bool
 	broken                                error
@@ -88,6 +89,18 @@ func (t *traffic) onAnswer(c *client, now int64) {
 	}
 	f.answered = true
 	t.record(t.toAnswer, now-f.due)
+	t.settle(f, now)
+}
+
+// onRefused ends a publish that the node has refused.
+func (t *traffic) onRefused(c *client, now int64) {
+	f := &t.flights[c.number]
+	if !f.open || f.answered {
+		t.stray++
+		return
+	}
+	t.refused++
+	f.answered, f.left = true, 0
 	t.settle(f, now)
 }
 
@@ -167,8 +180,8 @@ type sample struct {
 }
 
 // measure runs the traffic as it was set: first a while to get going, then for
-// the window that counts.
-func (t *traffic) measure(b *testing.B, s *settings, p *process) sample {
+// the window that counts. What all the processes use is counted.
+func (t *traffic) measure(b *testing.B, s *settings, ps ...*process) sample {
 	b.Helper()
 	t.toAnswer, t.toClient, t.timing = histogram(), histogram(), false
 	t.bound(t.budget / 4)
@@ -178,16 +191,16 @@ func (t *traffic) measure(b *testing.B, s *settings, p *process) sample {
 	t.timing = true
 	t.bound(t.budget)
 	published, deliveries := t.published, t.deliveries
-	used, writes, began := p.usage(b), p.writes(b), time.Now()
+	used, writes, began := usageOf(b, ps), writesOf(b, ps), time.Now()
 	if err := t.run(s.window); err != nil {
 		b.Fatal(err)
 	}
 	out := sample{
 		seconds: time.Since(began).Seconds(), toAnswer: t.toAnswer, toClient: t.toClient,
 		published: float64(t.published - published), deliveries: float64(t.deliveries - deliveries),
-		writes: p.writes(b) - writes,
+		writes: writesOf(b, ps) - writes,
 	}
-	out.charge(p.usage(b).since(used))
+	out.charge(usageOf(b, ps).since(used))
 	t.timing = false
 	if err := t.drain(); err != nil {
 		b.Fatal(err)

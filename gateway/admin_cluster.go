@@ -26,6 +26,7 @@ type ClusterReport struct {
 	Members   []MemberReport `json:"members"`   // by id
 	Shards    ShardReport    `json:"shards"`
 	Moves     MoveReport     `json:"moves"`
+	Copies    CopyReport     `json:"copies"`
 	Interest  InterestReport `json:"interest"`
 	Peers     []peers.Status `json:"peers"`
 	Gossip    *GossipReport  `json:"gossip,omitempty"` // none where the node is alone
@@ -70,6 +71,14 @@ type MoveReport struct {
 	Done      int `json:"done"`
 	Users     int `json:"users"`
 	Conflicts int `json:"conflicts"` // users that two nodes had at once
+}
+
+// CopyReport is how well what this node holds is copied.
+type CopyReport struct {
+	Durability int `json:"durability"` // nodes that are to hold each user of this node's shards
+	Unsettled  int `json:"unsettled"`  // shards of which other nodes may have something that this one has not
+	Pulls      int `json:"pulls"`      // shards that are being fetched
+	Extra      int `json:"extra"`      // shards held until their new holders have everything
 }
 
 // InterestReport is whom this node's endpoints watch. Digests are comparisons
@@ -121,7 +130,8 @@ func (n *Node) Report() *ClusterReport {
 	r := &ClusterReport{
 		Self: n.self.ID, Epoch: c.Table.Epoch, TableHash: fmt.Sprintf("%016x", c.Table.Hash()),
 		Shards: shards(&c), Peers: []peers.Status{},
-		Moves: MoveReport{UnderWay: c.UnderWay, Done: c.Done, Users: c.Users, Conflicts: c.Conflicts},
+		Moves:  MoveReport{UnderWay: c.UnderWay, Done: c.Done, Users: c.Users, Conflicts: c.Conflicts},
+		Copies: n.copied(),
 		Interest: InterestReport{
 			Endpoints: i.Endpoints, Publishers: i.Publishers, Registrations: i.Registrations,
 			Digests: i.Digests, Differences: i.Differences,
@@ -143,6 +153,11 @@ func (n *Node) Report() *ClusterReport {
 	}
 	r.Members = members(g.Members, c.Table)
 	return r
+}
+
+func (n *Node) copied() CopyReport {
+	s := n.copies.Status()
+	return CopyReport{Durability: s.Durability, Unsettled: s.Unsettled, Pulls: s.Pulls, Extra: s.Extra}
 }
 
 func members(known []gossip.Peer, t *topology.Table) []MemberReport {

@@ -11,6 +11,7 @@ import (
 	"rollcall/cluster/gossip"
 	"rollcall/cluster/peers"
 	"rollcall/cluster/topology"
+	"rollcall/copies"
 	"rollcall/trouter"
 )
 
@@ -67,9 +68,16 @@ func (n *Node) member(c *Config) topology.Member {
 // before it knows them.
 func (n *Node) openActors(c *Config) (err error) {
 	n.self = n.member(c)
+	n.copies, err = copies.New(copies.Config{
+		Disk: n.store, Node: n.store.Node(), Self: n.self, Ack: c.Ack, Min: c.Min,
+		Wheel: n.wheel, Now: c.Now, Log: c.Log, Registerer: n.registry,
+	})
+	if err != nil {
+		return err
+	}
 	n.actors, err = actors.New(actors.Config{
 		Self: n.self, Joining: c.Cluster != nil && len(c.Cluster.Join) > 0, Seed: n.store.Node(),
-		Store: n.store, Log: c.Log, Wheel: n.wheel, Now: c.Now, Registerer: n.registry, Limits: trouter.DefaultLimits,
+		Store: n.copies, Copies: n.copies, Log: c.Log, Wheel: n.wheel, Now: c.Now, Registerer: n.registry, Limits: trouter.DefaultLimits,
 	})
 	return err
 }
@@ -119,7 +127,7 @@ func (n *Node) openPeers(c *Config) (*peers.Peers, error) {
 		Log: c.Log, Wheel: n.wheel, Now: c.Now, Registerer: n.registry,
 		Hooks: peers.Hooks{
 			Header: n.actors.Header, Receive: n.actors.Receive, Lost: n.actors.Lost, Undelivered: n.actors.Undelivered,
-			Met: n.cluster.entry.met,
+			Met: n.cluster.entry.met, Suspect: n.actors.Suspect,
 		},
 	})
 }

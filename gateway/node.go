@@ -16,6 +16,7 @@ import (
 
 	"rollcall/actors"
 	"rollcall/cluster/topology"
+	"rollcall/copies"
 	"rollcall/gateway/auth"
 	"rollcall/gateway/auth/devissuer"
 	"rollcall/gateway/front"
@@ -38,6 +39,8 @@ type Config struct {
 	Origins  []string       // further origins whose pages may open sockets
 	Cluster  *ClusterConfig // nil: the node is alone
 	Drain    time.Duration  // bound of a drain; 0: 30 s
+	Ack      int            // nodes that must have stored a change before it is answered; 0: all that hold the user
+	Min      int            // nodes below which changes are refused; 0: none
 	Log      *slog.Logger
 	Now      func() time.Time // nil: time.Now
 }
@@ -51,6 +54,7 @@ type Node struct {
 
 	wheel    *wheel.Wheel
 	store    *persistence.Store
+	copies   *copies.Copies
 	actors   *actors.System
 	native   *native.API
 	server   *server
@@ -114,7 +118,9 @@ func (n *Node) start(ctx context.Context, c *Config) (err error) {
 		Actors: n.actors, Verifier: c.Verifier, Base: c.Base, Now: c.Now, Wheel: n.wheel,
 		Log: c.Log, Registerer: n.registry, Limits: c.Limits, Origins: c.Origins,
 	})
-	n.native = native.New(n.Front, actors.NewNotifications(n.store, followersPerTenant))
+	notifications := actors.NewNotifications(n.store, followersPerTenant)
+	notifications.Require(n.wholeFeed)
+	n.native = native.New(n.Front, notifications)
 	n.observe()
 	n.memory.start(n)
 	if err := n.join(c); err != nil {
@@ -126,6 +132,14 @@ func (n *Node) start(ctx context.Context, c *Config) (err error) {
 
 // followersPerTenant bounds who reads a tenant's change feed at once.
 const followersPerTenant = 20
+
+// wholeFeed refuses the feed of a node that holds only some of the users.
+func (n *Node) wholeFeed() error {
+	if !n.actors.Table().HoldsAll(n.self.ID) {
+		return front.ErrFeedPart
+	}
+	return nil
+}
 
 func (n *Node) open(c *Config) (err error) {
 	store := c.Store
@@ -195,6 +209,9 @@ func (n *Node) Close() error {
 			n.actors.Close()
 		}
 		n.err = errors.Join(n.err, n.cluster.close())
+		if n.copies != nil {
+			n.copies.Close()
+		}
 		n.wheel.Close()
 		if n.store != nil {
 			n.err = errors.Join(n.err, n.store.Close())

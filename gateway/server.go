@@ -91,6 +91,10 @@ func (s *server) adminRoutes() http.Handler {
 	mux.Handle("/admin/v1/tenants/", s.policies)
 	mux.HandleFunc("GET /admin/v1/cluster", s.cluster)
 	mux.HandleFunc("POST /admin/v1/drain", s.drain)
+	store := &reading{node: s.node}
+	mux.HandleFunc("GET /admin/v1/backup", store.backup)
+	mux.HandleFunc("GET /admin/v1/check", store.check)
+	mux.HandleFunc("GET /admin/v1/digests", store.digests)
 	mux.HandleFunc("/debug/pprof/", pprof.Index)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)

@@ -14,20 +14,38 @@ import (
 // that clients who come back are served meanwhile.
 const wakeRate = 2000
 
+// settledEvery is how often the node looks for shards that have come to be whole.
+const settledEvery = 5 * time.Second
+
 // wakeUp activates the stored users of each shard that this node comes to own,
 // at its start and later, whose presence changes by itself, so that what came
-// due while the node was down is announced and what comes is on a timer.
+// due while the node was down is announced and what comes is on a timer. It does
+// so again when all that other nodes had of the shard has arrived.
 func (n *Node) wakeUp(ctx context.Context) {
-	var had topology.Set
+	var had, whole topology.Set
+	tick := time.NewTicker(settledEvery)
+	defer tick.Stop()
 	for {
 		select {
 		case <-n.actors.Gained():
+		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
+		var settled, due topology.Set
 		owned := n.actors.Owned()
-		n.wakeShards(ctx, func(shard uint16) bool { return owned.Has(shard) && !had.Has(shard) })
-		had = owned
+		for shard := range owned.All() {
+			if n.copies.Settled(shard) {
+				settled.Add(shard)
+			}
+			if !had.Has(shard) || settled.Has(shard) && !whole.Has(shard) {
+				due.Add(shard)
+			}
+		}
+		if due.Len() > 0 {
+			n.wakeShards(ctx, due.Has)
+		}
+		had, whole = owned, settled
 	}
 }
 

@@ -21,7 +21,12 @@ type commands struct {
 	Members Members `cmd:"" help:"Show the members of a cluster, as one of them sees it."`
 	Shards  Shards  `cmd:"" help:"Show which member has how many shards, and what is being handed over."`
 	Drain   Drain   `cmd:"" help:"Hand a node's users and clients over to the others and end it."`
-	Certs   Certs   `cmd:"" help:"Make an authority for a cluster without one, and a node's certificates and gossip key."`
+
+	Backup  Backup  `cmd:"" help:"Write what a node has, or every node of a cluster, into a file."`
+	Restore Restore `cmd:"" help:"Make a new data directory from backups."`
+	Check   Check   `cmd:"" help:"Verify a store, or what running nodes have, and say what is wrong."`
+
+	Certs Certs `cmd:"" help:"Make an authority for a cluster without one, and a node's certificates and gossip key."`
 }
 
 func main() {

@@ -35,7 +35,7 @@ func drawMembers(out io.Writer, r *gateway.ClusterReport, now time.Time) {
 		writeRow(w, memberCells(r, &r.Members[i], now)...)
 	}
 	_ = w.Flush() // into memory
-	b.WriteString("\n* answers\n" + remarks(r))
+	b.WriteString("\n* answers\n" + copied(r) + remarks(r))
 	_, _ = io.WriteString(out, trimmed(b.String())) // into memory
 }
 
@@ -80,6 +80,16 @@ func passed(then, now time.Time) string {
 		return then.Local().Format("01-02T15:04:05")
 	}
 	return age(now.Sub(then))
+}
+
+// copied says how well what the node holds is copied.
+func copied(r *gateway.ClusterReport) string {
+	c := r.Copies
+	if r.Cluster == "" {
+		return ""
+	}
+	return fmt.Sprintf("copies of %s: durability %d; shards: %d unsettled, %d being fetched, %d kept for others\n",
+		plain(r.Self), c.Durability, c.Unsettled, c.Pulls, c.Extra)
 }
 
 // remarks are what an operator should look at.

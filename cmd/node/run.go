@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,15 +50,22 @@ func Start(ctx context.Context, s *Serve, log io.Writer) (*Main, error) {
 	if err != nil {
 		return nil, err
 	}
+	ack, err := s.ack()
+	if err != nil {
+		return nil, err
+	}
 	if s.ResetData {
 		if err := persistence.Reset(s.Data); err != nil {
 			return nil, err
 		}
 	}
-	c := gateway.Config{Log: logger(s.Log, log), Limits: s.limits(), Origins: s.Origin, Cluster: cluster, Drain: s.DrainTimeout}
+	c := gateway.Config{
+		Log: logger(s.Log, log), Limits: s.limits(), Origins: s.Origin, Cluster: cluster, Drain: s.DrainTimeout,
+		Ack: ack, Min: s.MinCopies,
+	}
 	failed := make(chan error, 1)
 	c.Graph = func(f *front.Front) http.Handler { return graph.New(graph.Config{Front: f, Demo: dev}) }
-	c.Store = persistence.Config{Dir: s.Data, NoSync: s.NoFsync, Fatal: func(err error) { failed <- err }}
+	c.Store = persistence.Config{Dir: s.Data, NoSync: !s.Fsync, Fatal: func(err error) { failed <- err }}
 	if c.Server, err = s.listen(); err != nil {
 		return nil, err
 	}
@@ -86,6 +94,21 @@ func (s *Serve) limits() front.Limits {
 		Sockets: s.MaxSockets, PerAddress: s.PerAddress,
 		Handshakes: limit.Rate{Count: s.Handshakes, Per: time.Second, Burst: s.Handshakes},
 	}
+}
+
+// ack is how many nodes must have a change; 0: all that hold the user.
+func (s *Serve) ack() (int, error) {
+	if s.MinCopies < 1 || s.MinCopies > topology.Replicas {
+		return 0, fmt.Errorf("--min-copies %d: a user is held by up to %d nodes, use a number from 1 to %[2]d", s.MinCopies, topology.Replicas)
+	}
+	if s.Ack == "all" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(s.Ack)
+	if err != nil || n < 1 || n > topology.Replicas {
+		return 0, fmt.Errorf("--ack %s: use 1, 2 or all", s.Ack)
+	}
+	return n, nil
 }
 
 // Close ends the node gracefully.

@@ -24,7 +24,9 @@ type Serve struct {
 	TLSKey      string   `type:"existingfile" help:"Private key in PEM."`
 	DevKey      string   `name:"dev-key" placeholder:"FILE" help:"Key of the development mode's tokens; nodes of a cluster that share it accept each other's. Default: beside the data directory, one for all of a cluster there."`
 	Log         string   `enum:"text,json" default:"text" help:"Form of the log: text or json."`
-	NoFsync     bool     `name:"no-fsync" help:"Do not force commits to the disk: they survive a crash of the process, not of the machine."`
+	Fsync       bool     `default:"true" negatable:"" help:"Force every group of commits to the disk before it is answered. Without, they survive a crash of the process, not of the machine."`
+	Ack         string   `default:"2" enum:"1,2,all" help:"Nodes that must have stored a change before it is answered: 1, 2 or all that hold the user. Fewer where fewer are there."`
+	MinCopies   int      `default:"1" help:"Nodes, of those that hold a user, below which changes are refused (503 min_copies): 1 to 3."`
 	ResetData   bool     `name:"reset-data" help:"Move a damaged store in the data directory aside and start with an empty one."`
 
 	ClusterFlags `embed:"" group:"Cluster"`

@@ -27,6 +27,7 @@ var (
 	ErrNotFound    = &messages.Error{Code: "not_found", Text: "there is nothing at this address"}
 	ErrMethod      = &messages.Error{Code: "method_not_allowed", Text: "this address does not take this method"}
 	ErrResync      = &messages.Error{Code: "resync", Text: "the feed no longer reaches back to the token: read the present state and go on without a token"}
+	ErrFeedPart    = &messages.Error{Code: "feed_partial", Text: "this node has only a part of the changes: ask a node that holds copies of all users; with more than three nodes that hold copies there is none"}
 	ErrNoGateway   = &messages.Error{Code: "no_gateway", Text: "this node keeps presence for others and serves no clients: ask a node with the role gateway"}
 	ErrConflict    = &messages.Error{Code: "version_conflict", Text: "the stored version is another one: read it and try again"}
 )
@@ -44,6 +45,7 @@ var statuses = map[string]int{
 	"not_found":        http.StatusNotFound,
 	"resync":           http.StatusGone,
 	"no_gateway":       http.StatusMisdirectedRequest,
+	"feed_partial":     http.StatusMisdirectedRequest,
 	"too_large":        http.StatusRequestEntityTooLarge,
 	"too_slow":         http.StatusRequestTimeout,
 	"too_many_headers": http.StatusRequestHeaderFieldsTooLarge,
@@ -67,6 +69,7 @@ var statuses = map[string]int{
 	"overloaded":            http.StatusServiceUnavailable,
 	"moved":                 http.StatusServiceUnavailable,
 	"outcome_unknown":       http.StatusServiceUnavailable,
+	"min_copies":            http.StatusServiceUnavailable,
 	"going_away":            http.StatusServiceUnavailable,
 	"storage_low":           http.StatusInsufficientStorage,
 }

@@ -16,10 +16,11 @@ var refusals = []error{
 	messages.ErrBadRequest, messages.ErrBadID, messages.ErrBadPair, messages.ErrBadDuration, messages.ErrBadNote,
 	messages.ErrNoSession, messages.ErrPublishRate, messages.ErrWatchLimit, messages.ErrPublisherFull,
 	messages.ErrEndpoints, messages.ErrEnumeration, messages.ErrForbidden, messages.ErrOverloaded, messages.ErrMoved,
-	messages.ErrTimeout, messages.ErrClosing, messages.ErrStorageLow, messages.ErrStorage, messages.ErrInternal,
+	messages.ErrTimeout, messages.ErrUnconfirmed, messages.ErrTooFew, messages.ErrClosing, messages.ErrStorageLow,
+	messages.ErrStorage, messages.ErrInternal,
 	auth.ErrMissing, auth.ErrTokenTooLarge, auth.ErrExpired, auth.ErrInvalid, auth.ErrUnavailable,
 	ErrBadJSON, ErrTooLarge, ErrTooSlow, ErrHeaders, ErrEncoding, ErrTooManyIDs, ErrRate, ErrConnections, ErrAddress,
-	ErrMemory, ErrNotFound, ErrMethod, ErrResync, ErrConflict, ErrNoGateway,
+	ErrMemory, ErrNotFound, ErrMethod, ErrResync, ErrFeedPart, ErrConflict, ErrNoGateway,
 }
 
 func TestEveryRefusalHasAStatus(t *testing.T) {

@@ -20,6 +20,7 @@ import (
 
 	"rollcall/actors"
 	"rollcall/cluster/topology"
+	"rollcall/copies"
 	"rollcall/gateway/auth"
 	"rollcall/gateway/auth/devissuer"
 	"rollcall/gateway/front"
@@ -111,8 +112,13 @@ func startWith(t testing.TB, demo bool) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	self := topology.Member{ID: "n1", Incarnation: 1, Roles: topology.Gateway | topology.Presence}
+	own, err := copies.New(copies.Config{Disk: store, Node: 1, Self: self, Ack: 2, Wheel: w.wheel, Now: w.time})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.actors, err = actors.New(actors.Config{
-		Self: topology.Member{ID: "n1", Incarnation: 1, Roles: topology.Gateway | topology.Presence}, Seed: 1, Store: store, Log: log, Wheel: w.wheel, Now: w.time,
+		Self: self, Seed: 1, Store: own, Copies: own, Log: log, Wheel: w.wheel, Now: w.time,
 		Registerer: reg, Limits: trouter.DefaultLimits,
 	})
 	if err != nil {
@@ -120,6 +126,7 @@ func startWith(t testing.TB, demo bool) *world {
 	}
 	t.Cleanup(func() {
 		w.actors.Close()
+		own.Close()
 		if err := store.Close(); err != nil {
 			t.Error(err)
 		}

@@ -71,11 +71,12 @@ func appendBatch(b []byte, seq uint64, viewer presence.TenantID, updates []*acto
 
 func (jsonCodec) done(b []byte, id uint64, a *actors.Answer) []byte {
 	d := struct {
-		ID       uint64   `json:"id"`
-		Version  string   `json:"version,omitempty"`
-		Watching *int     `json:"watching,omitempty"`
-		Refused  []string `json:"refused,omitempty"`
-	}{ID: id, Refused: a.Refused}
+		ID         uint64   `json:"id"`
+		Version    string   `json:"version,omitempty"`
+		Durability int      `json:"durability,omitempty"`
+		Watching   *int     `json:"watching,omitempty"`
+		Refused    []string `json:"refused,omitempty"`
+	}{ID: id, Refused: a.Refused, Durability: a.Copies}
 	if a.Version != 0 {
 		d.Version = presence.Version(a.Version).String()
 	} else {

@@ -108,7 +108,7 @@ func (protoCodec) batch(b []byte, seq uint64, viewer presence.TenantID, updates 
 
 func (protoCodec) done(b []byte, id uint64, a *actors.Answer) []byte {
 	return appendFrame(b, &messages.ServerFrame{Id: id, Frame: &messages.ServerFrame_Done{Done: &messages.Done{
-		Version: a.Version, Refused: a.Refused, Watching: uint32(a.Watching),
+		Version: a.Version, Refused: a.Refused, Watching: uint32(a.Watching), Durability: uint32(a.Copies),
 	}}})
 }
 
