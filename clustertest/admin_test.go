@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +25,8 @@ type view struct {
 		Total, Served, Awaited, Taking, Held, Yielding int
 		Settled                                        bool
 	} `json:"shards"`
-	Moves struct{ UnderWay, Done, Users, Conflicts int } `json:"moves"`
+	Moves  struct{ UnderWay, Done, Users, Conflicts int }     `json:"moves"`
+	Copies *struct{ Durability, Unsettled, Pulls, Extra int } `json:"copies"` // nil: the node knows of none
 }
 
 type member struct {
@@ -199,33 +198,4 @@ func (s *sampler) close() time.Duration {
 	s.stop()
 	s.wg.Wait()
 	return s.sum
-}
-
-type request struct{ json, token string }
-
-// fetch gets a URL, or posts to it when there is a body.
-func fetch(ctx context.Context, h *http.Client, url string, body *request) ([]byte, error) {
-	method := http.MethodGet
-	var text io.Reader
-	if body != nil {
-		method, text = http.MethodPost, strings.NewReader(body.json)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, url, text)
-	if err != nil {
-		return nil, err
-	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Authorization", "Bearer "+body.token)
-	}
-	res, err := h.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = res.Body.Close() }() // it was read
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
-	if err == nil && res.StatusCode/100 != 2 {
-		err = fmt.Errorf("%s: %s", res.Status, answer)
-	}
-	return answer, err
 }

@@ -26,6 +26,9 @@ type cluster struct {
 	size    int // nodes that belong to it, as the operator thinks
 	http    *http.Client
 
+	roles map[string]string // of nodes that have one only, by name
+	disks []string          // directories that are disks of their own
+
 	mu    sync.Mutex
 	nodes []*node
 }
@@ -40,7 +43,7 @@ func newCluster(net *network, dir string) (*cluster, error) {
 		return nil, err
 	}
 	h := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	return &cluster{net: net, issuer: i, dir: dir, program: path, name: "test", http: h}, nil
+	return &cluster{net: net, issuer: i, dir: dir, program: path, name: "test", http: h, roles: map[string]string{}}, nil
 }
 
 // node finds a node by its name, n1, n2 and so on.
@@ -86,13 +89,19 @@ func (c *cluster) prepare(number int, name, label, secrets string) (*node, error
 	if err != nil {
 		return nil, err
 	}
-	n := &node{name: name, host: h, log: filepath.Join(c.dir, name+".log"), http: c.http}
+	n := &node{
+		name: name, host: h, log: filepath.Join(c.dir, name+".log"), http: c.http,
+		data: filepath.Join(c.dir, name), role: c.roles[name],
+	}
 	n.args = []string{
 		"serve", "--listen", n.address(clientPort), "--admin-listen", n.address(adminPort),
-		"--data", filepath.Join(c.dir, name), "--issuer", c.issuer.url, "--audience", audience,
+		"--data", n.data, "--issuer", c.issuer.url, "--audience", audience,
 		"--max-sockets-per-address", "5000", "--max-handshakes", "5000", "--log", "json",
 		"--cluster", label, "--secrets", filepath.Join(secrets, name), "--drain-timeout", drainTime.String(),
 		"--gossip-listen", n.address(gossipPort), "--peer-listen", n.address(peerPort),
+	}
+	if n.role != "" {
+		n.args = append(n.args, "--roles", n.role)
 	}
 	for i := 1; i <= c.size; i++ {
 		if i != number {
@@ -153,13 +162,16 @@ func (c *cluster) agreed(most time.Duration) error {
 	})
 }
 
-// gateways are the addresses of all nodes, in the order in which they came.
+// gateways are the addresses of all nodes that serve clients, in the order in
+// which they came.
 func (c *cluster) gateways() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var list []string
 	for _, n := range c.nodes {
-		list = append(list, "http://"+n.address(clientPort))
+		if n.role != presenceRole {
+			list = append(list, "http://"+n.address(clientPort))
+		}
 	}
 	return list
 }
@@ -187,6 +199,16 @@ func (c *cluster) reachable() []*node {
 		}
 	}
 	return list
+}
+
+const (
+	presenceRole = "presence"
+	gatewayRole  = "gateway"
+)
+
+// answering are those of them that serve clients.
+func (c *cluster) answering() []*node {
+	return slices.DeleteFunc(c.reachable(), func(n *node) bool { return n.role == presenceRole })
 }
 
 // unlisted waits until no node that can be reached lists any of those any more.
@@ -234,7 +256,7 @@ func (c *cluster) close() error {
 			<-n.end
 		}
 	}
-	errs = append(errs, c.issuer.close(), c.net.clear())
+	errs = append(errs, c.issuer.close(), c.net.clear(), c.unmount())
 	c.http.CloseIdleConnections()
 	return errors.Join(errs...)
 }

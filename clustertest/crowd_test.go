@@ -108,16 +108,21 @@ func (k *crowd) learnOwners() {
 	k.owners = owners
 }
 
-// publishing counts those who wait for the answer to a publish.
-func (k *crowd) publishing() (n int) {
+// publishing are those who wait for the answer to a publish.
+func (k *crowd) publishing() (waiting []string) {
 	for _, u := range k.users {
 		u.mu.Lock()
 		if u.busy && !u.gone {
-			n++
+			text := fmt.Sprintf("user %d", u.number)
+			if u.client != nil {
+				s := u.client.State()
+				text += fmt.Sprintf(" (%s since %s, %v)", s.Status, s.Since.Format("15:04:05.000"), s.Err)
+			}
+			waiting = append(waiting, text)
 		}
 		u.mu.Unlock()
 	}
-	return n
+	return waiting
 }
 
 // standings are what every watcher has.

@@ -8,9 +8,17 @@
 // the Go SDK, publish and watch through all gateways meanwhile, and what they
 // saw is judged afterwards:
 //
-//	testdata/kill.txt -> script -> run -> cluster -> node (process, namespace)
-//	                                |       ^ balancer
+//	testdata/kill.txt -> script -> run -> cluster -> node (process, namespace, disk)
 //	                                +--> users (client SDK) --> record --> judge --> table
+//	                                +--> keepers (plain HTTP) -> ledger -->  |
+//	                                +--> reader of the change feed ------->  |
+//	                                +--> watchers of another tenant ------>  |
+//
+// Users hide a loss: their clients publish and watch again what they had.
+// Keepers write what nobody says again, notes, blocks and watch lists, and every
+// acknowledged write must be there when it is read through each gateway. A write
+// that nobody has answered is the last one of its keeper, who goes on as somebody
+// else, so that no late arrival can excuse a loss.
 //
 // The processes run with a flag only: make cluster-test and make
 // cluster-test-short set it. Without one, the tests of the harness itself run:

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -16,9 +17,12 @@ import (
 
 const (
 	audience   = "api://rollcall-clustertest"
-	tenantText = "33333333-2222-4333-8444-555555555555"
+	tenantText = "33333333-2222-4333-8444-555555555555" // of the crowd
+	keepTenant = "33333333-2222-4333-8444-666666666666" // of the keepers
+	farTenant  = "33333333-2222-4333-8444-777777777777" // of those who watch from outside
 	tokenLife  = 12 * time.Hour
 	issuerPort = 18090
+	appNumber  = 1 << 41
 )
 
 var tenant = func() presence.TenantID {
@@ -105,15 +109,30 @@ func (i *issuer) close() error { return i.server.Close() }
 
 func part(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 
-func (i *issuer) token(n int) string {
-	claims, err := json.Marshal(map[string]any{
-		"iss": i.url, "aud": audience, "tid": tenantText, "oid": userGUID(n), "azp": "clustertest", "jti": n,
+// token is that of a user of the crowd's tenant.
+func (i *issuer) token(n int) string { return i.userToken(tenantText, n) }
+
+func (i *issuer) userToken(tenant string, n int) string {
+	return i.sign(tenant, n, map[string]any{"scp": "Presence.Read Presence.Read.All Presence.ReadWrite"})
+}
+
+// appToken is that of an application that may do everything in the crowd's tenant.
+func (i *issuer) appToken() string {
+	return i.sign(tenantText, appNumber, map[string]any{"idtyp": "app", "roles": []string{
+		"Presence.Read.All", "Presence.Changes.Read.All", "Presence.Policy.ReadWrite.All",
+	}})
+}
+
+func (i *issuer) sign(tenant string, n int, more map[string]any) string {
+	claims := map[string]any{
+		"iss": i.url, "aud": audience, "tid": tenant, "oid": userGUID(n), "azp": "clustertest", "jti": n,
 		"iat": i.now.Unix(), "nbf": i.now.Unix(), "exp": i.now.Add(tokenLife).Unix(),
-		"scp": "Presence.Read Presence.Read.All Presence.ReadWrite",
-	})
+	}
+	maps.Copy(claims, more)
+	text, err := json.Marshal(claims)
 	if err != nil {
 		panic(err) // a map of plain values cannot fail to encode
 	}
-	signed := part([]byte(`{"alg":"EdDSA","typ":"JWT","kid":"test"}`)) + "." + part(claims)
+	signed := part([]byte(`{"alg":"EdDSA","typ":"JWT","kid":"test"}`)) + "." + part(text)
 	return signed + "." + part(ed25519.Sign(i.key, []byte(signed)))
 }

@@ -61,11 +61,16 @@ func forked(sights []sight) []string {
 	return out
 }
 
-// unequal finds watchers who have something else than what is read.
-func unequal(have []standing, truth map[int]item) []string {
+// unequal finds watchers who have something else than what is read. The version
+// of a policy may stand for an older one: who registers anew is shown it.
+func unequal(have []standing, truth map[int]item, policies map[presence.Version]bool) []string {
 	var out []string
 	for _, s := range have {
-		if t := truth[s.user]; s.has != t {
+		t := truth[s.user]
+		if policies[s.has.version] && s.has.version > t.version {
+			t.version = s.has.version
+		}
+		if s.has != t {
 			out = append(out, fmt.Sprintf("user %d has %s of user %d, who is %s", s.watcher, s.has, s.user, t))
 		}
 	}

@@ -26,6 +26,7 @@ func TestCluster(t *testing.T) {
 		t.Skip("real processes run with -clustertest.short or -clustertest.full: make cluster-test-short, make cluster-test")
 	}
 	removeLeftovers()
+	lacks := newLacks(t)
 	net := newNetwork()
 	t.Cleanup(func() {
 		removeBuilt()
@@ -39,13 +40,14 @@ func TestCluster(t *testing.T) {
 		progress("the nodes live on loopback addresses, and what pulls cables is left out")
 	}
 	var r report
+	lacks.cable = net.why
 	var omitted []string
 	for _, s := range scripts(t) {
 		switch {
 		case !s.short && !*runFull:
 			continue
-		case s.cable && !net.bridged:
-			omitted = append(omitted, s.name)
+		case lacks.of(s) != "":
+			omitted = append(omitted, fmt.Sprintf("%s (%s)", s.name, lacks.of(s)))
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {
@@ -65,13 +67,34 @@ func TestCluster(t *testing.T) {
 	table := r.table()
 	fmt.Println("\n" + table)
 	if len(omitted) > 0 {
-		progress("LEFT OUT, they need network namespaces (%s): %v", net.why, omitted)
+		progress("LEFT OUT: %s", strings.Join(omitted, ", "))
 	}
 	if *tableTo != "" {
 		if err := os.WriteFile(*tableTo, []byte(table), 0o644); err != nil {
 			t.Error(err)
 		}
 	}
+}
+
+// lacks are what this machine does not let a scenario do, and why; empty: it
+// does.
+type lacks struct{ cable, disk, trace string }
+
+func newLacks(t *testing.T) lacks {
+	return lacks{disk: mountable(t.TempDir()), trace: traceable()}
+}
+
+// of is why a scenario cannot be played, empty if it can.
+func (l *lacks) of(s *script) string {
+	switch {
+	case s.cable && l.cable != "":
+		return l.cable
+	case s.disk && l.disk != "":
+		return l.disk
+	case s.trace && l.trace != "":
+		return l.trace
+	}
+	return ""
 }
 
 // interruptible makes an interrupted run take its network away. Its processes

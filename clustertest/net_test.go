@@ -229,6 +229,7 @@ var ours = regexp.MustCompile(`^rc([0-9]+)(-n[0-9]+)?$`)
 // removeLeftovers takes away what runs of this test have left that are not there
 // any more.
 func removeLeftovers() {
+	removeMounts()
 	spaces, _ := os.ReadDir(namespaces) // none, no leftovers
 	for _, s := range spaces {
 		if abandoned(s.Name()) {

@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -27,6 +28,8 @@ type node struct {
 	name string
 	host *host
 	args []string
+	data string // directory
+	role string // its only one, empty: it has both
 	log  string // file, over all its processes
 	http *http.Client
 
@@ -72,7 +75,7 @@ func (n *node) silence(paused, cut bool) {
 func (n *node) address(port int) string { return fmt.Sprintf("%s:%d", n.host.addr, port) }
 
 // start runs the program. Its process ends with the test at the latest.
-func (n *node) start(path string) error {
+func (n *node) start(path string, more ...string) error {
 	if n.alive() {
 		return fmt.Errorf("%s runs already", n.name)
 	}
@@ -81,7 +84,7 @@ func (n *node) start(path string) error {
 		return err
 	}
 	defer func() { _ = out.Close() }() // the process has its own
-	cmd := exec.Command(path, n.args...)
+	cmd := exec.Command(path, append(slices.Clone(n.args), more...)...)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.Env = append(os.Environ(), "GOTRACEBACK=all")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -132,21 +135,22 @@ func (n *node) wait(most time.Duration) error {
 }
 
 // ready asks the node whether it should get traffic.
-func (n *node) ready() error {
-	res, err := n.http.Get("http://" + n.address(clientPort) + "/readyz")
+func (n *node) ready() error { return n.healthy("/readyz") }
+
+// lives asks the node whether it runs.
+func (n *node) lives() error { return n.healthy("/livez") }
+
+func (n *node) healthy(path string) error {
+	_, err := fetch(context.Background(), n.http, "http://"+n.address(clientPort)+path, nil)
 	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }() // only the status counts
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s is not ready: %s", n.name, res.Status)
+		return fmt.Errorf("%s: %s: %w", n.name, path, err)
 	}
 	return nil
 }
 
 // said is whether the node's log has one of the words.
 func (n *node) said(words ...string) bool {
-	text, _ := os.ReadFile(n.log) // nothing, nothing said
+	text := n.text()
 	return slices.ContainsFunc(words, func(w string) bool { return bytes.Contains(text, []byte(w)) })
 }
 

@@ -63,6 +63,28 @@ func TestParse(t *testing.T) {
 	}
 }
 
+func TestParseMayLeaveOut(t *testing.T) {
+	s, err := parse("x", "# x\ndisk n2 900\nroles n1 gateway\nnodes 3\nusers 9\nkillall\nstart n3 n1\nstart n2 apart 2s\nbroken n1 within 3s\ncorrect within 5s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.disk || !s.trace || s.cable {
+		t.Errorf("%+v", s)
+	}
+	if a, b := s.steps[5], s.steps[6]; len(a.names) != 2 || a.time != 0 || len(b.names) != 1 || b.time != 2*time.Second {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+func TestEveryStepIsPlayed(t *testing.T) {
+	for verb := range verbs {
+		played := before[verb] != nil || faultSteps[verb] != nil || diskSteps[verb] != nil || lookSteps[verb] != nil
+		if !played && verb != "short" {
+			t.Errorf("%s is parsed and never played", verb)
+		}
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	const head, tail = "# x\nnodes 3\nusers 9\n", "\ncorrect within 5s"
 	for text, want := range map[string]string{
@@ -84,6 +106,13 @@ func TestParseRefuses(t *testing.T) {
 		head + "users many" + tail:        `"many" is no number`,
 		head + "users 99999" + tail:       `"99999" is no number`,
 		head + "unlisted n1 n2 5s" + tail: `"5s" stands where "within" should`,
+		"# x\ndisk n1 9" + tail:           "the first step must be nodes",
+		"# x\nnodes 3\nkillall" + tail:    "killall needs users before it",
+		head + "disk n1 9" + tail:         "disk must be said before nodes",
+		head + "roles n1 gateway" + tail:  "roles must be said before nodes",
+		head + "start n1 n2 apart" + tail: "start is followed by NODES",
+		head + "start n1 slowly" + tail:   `"slowly" stands where "apart" should`,
+		head + "corrupt n1 all" + tail:    `"all" is none of bit|truncate|manifest`,
 	} {
 		if _, err := parse("x", text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", text, err, want)

@@ -50,13 +50,17 @@ func TestForkIsFound(t *testing.T) {
 func TestUnequalIsFound(t *testing.T) {
 	truth := map[int]item{2: {5, calm}, 3: {7, onPhone}}
 	have := []standing{{1, 2, item{5, calm}}, {1, 3, item{7, onPhone}}}
-	expect(t, unequal(have, truth))
+	expect(t, unequal(have, truth, nil))
 	for name, s := range map[string]standing{
 		"an old version": {4, 3, item{6, onPhone}}, "another state": {4, 3, item{7, calm}}, "nothing": {4, 3, item{}},
 	} {
-		t.Run(name, func(t *testing.T) { expect(t, unequal(append(have, s), truth), "of user 3") })
+		t.Run(name, func(t *testing.T) { expect(t, unequal(append(have, s), truth, nil), "of user 3") })
 	}
-	expect(t, unequal([]standing{{1, 9, item{5, calm}}}, truth), "of user 9")
+	expect(t, unequal([]standing{{1, 9, item{5, calm}}}, truth, nil), "of user 9")
+	shut := map[presence.Version]bool{8: true, 4: true}
+	expect(t, unequal([]standing{{1, 2, item{8, calm}}}, truth, shut))
+	expect(t, unequal([]standing{{1, 2, item{8, onPhone}}}, truth, shut), "of user 2") // another state than is read
+	expect(t, unequal([]standing{{1, 2, item{4, calm}}}, truth, shut), "of user 2")    // older than what is read
 }
 
 func TestLostIsFound(t *testing.T) {

@@ -30,7 +30,7 @@ func (c *cluster) read(ctx context.Context, gateway string, as int, users []int)
 		if err != nil {
 			return nil, err
 		}
-		text, err := fetch(ctx, c.http, gateway+"/v1/presence", &request{string(body), c.issuer.token(as)})
+		text, err := fetch(ctx, c.http, gateway+"/v1/presence", &request{json: string(body), token: c.issuer.token(as)})
 		if err == nil {
 			err = parseItems(text, items)
 		}

@@ -14,13 +14,22 @@ type figures struct {
 	detect      time.Duration   // until nobody lists the node any more
 	serve       []time.Duration // publishes to touched owners, by gateways that could answer
 	moved       []time.Duration // publishes of those whose gateway was touched
+	others      []time.Duration // publishes to owners that were not touched
 	correct     time.Duration
+	settle      time.Duration // until every node had its copies
+	policy      time.Duration // until everybody obeyed the last one
+	broken      time.Duration // for which a node went on with a broken disk
 	ghosts      time.Duration
 	drain       time.Duration
 	join        time.Duration
 	publishes   int
 	refusals    map[string]int
 	lost        int
+	kept        int // writes that nobody says again
+	gone        int // of them
+	hops        int // connections of the feed's reader
+	resyncs     int // of it that were promised
+	untold      int // states that the feed has not told
 	back        int // versions that went back, or meant two things
 	readBack    int // reads that gave an older version than the read before
 	off         int // users shown as offline who were there
@@ -45,13 +54,12 @@ func (r *report) add(f figures) {
 }
 
 var columns = []string{
-	"scenario", "detect", "serve p50 / p99 / max", "moved p99 / max", "correct", "ghosts gone", "hand over", "join",
-	"acknowledged", "again", "lost", "back", "reads back", "false offline", "false deaths", "reconnects", "two owners", "conflicts", "stall",
+	"scenario", "detect", "serve p50 / p99 / max", "others p99 / max", "moved p99 / max", "correct", "settled", "policy",
+	"ghosts gone", "hand over", "join", "disk error",
+	"acknowledged", "again", "lost", "kept", "kept lost", "feed hops", "resyncs", "feed gaps", "back", "reads back", "false offline", "false deaths", "reconnects", "two owners", "conflicts", "stall",
 }
 
 func (f figures) cells() []string {
-	slices.Sort(f.serve)
-	slices.Sort(f.moved)
 	name := f.scenario
 	if f.failed {
 		name += " (failed)"
@@ -60,18 +68,29 @@ func (f figures) cells() []string {
 	for _, n := range f.refusals {
 		again += n
 	}
-	serve, moved := "-", "-"
-	if n := len(f.serve); n > 0 {
-		serve = fmt.Sprintf("%s / %s / %s", short(percent(f.serve, 50)), short(percent(f.serve, 99)), short(f.serve[n-1]))
+	cells := []string{name, short(f.detect), spread(f.serve, 50, 99), spread(f.others, 99), spread(f.moved, 99)}
+	for _, d := range []time.Duration{f.correct, f.settle, f.policy, f.ghosts, f.drain, f.join, f.broken} {
+		cells = append(cells, short(d))
 	}
-	if n := len(f.moved); n > 0 {
-		moved = fmt.Sprintf("%s / %s", short(percent(f.moved, 99)), short(f.moved[n-1]))
+	for _, n := range []int{
+		f.publishes, again, f.lost, f.kept, f.gone, f.hops, f.resyncs, f.untold, f.back, f.readBack, f.off, f.falseDeaths, f.reconnects,
+	} {
+		cells = append(cells, fmt.Sprint(n))
 	}
-	return []string{
-		name, short(f.detect), serve, moved, short(f.correct), short(f.ghosts), short(f.drain), short(f.join),
-		fmt.Sprint(f.publishes), fmt.Sprint(again), fmt.Sprint(f.lost), fmt.Sprint(f.back), fmt.Sprint(f.readBack), fmt.Sprint(f.off), fmt.Sprint(f.falseDeaths),
-		fmt.Sprint(f.reconnects), short(f.twice), fmt.Sprint(f.conflicts), short(f.stall),
+	return append(cells, short(f.twice), fmt.Sprint(f.conflicts), short(f.stall))
+}
+
+// spread is some percentiles and the maximum.
+func spread(of []time.Duration, percents ...int) string {
+	if len(of) == 0 {
+		return "-"
 	}
+	slices.Sort(of)
+	var parts []string
+	for _, q := range percents {
+		parts = append(parts, short(percent(of, q)))
+	}
+	return strings.Join(append(parts, short(of[len(of)-1])), " / ")
 }
 
 // line is the figures for the progress.

@@ -1,6 +1,7 @@
 package clustertest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -257,7 +258,10 @@ func again(err error) time.Duration {
 func reason(err error) string {
 	var e *messages.Error
 	var c *client.Closed
+	var r *refusal
 	switch {
+	case errors.As(err, &r):
+		return fmt.Sprintf("%d %s", r.status, cmp.Or(r.code, r.text))
 	case errors.As(err, &e):
 		return e.Code
 	case errors.As(err, &c):

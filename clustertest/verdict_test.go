@@ -26,8 +26,8 @@ func (p *scene) correct(most time.Duration) error {
 	if !p.heal.IsZero() {
 		since = p.heal
 	}
-	p.crowd.quiet(true)
-	defer p.crowd.quiet(false)
+	p.quiet(true)
+	defer p.quiet(false)
 	began := time.Now()
 	err := poll(most, p.equal)
 	if err != nil {
@@ -36,6 +36,7 @@ func (p *scene) correct(most time.Duration) error {
 		}
 		err = fmt.Errorf("%w\n\tusers by connection: %v", err, p.crowd.places())
 	}
+	err = errors.Join(err, p.kept(most), p.fed(most))
 	p.record.mu.Lock()
 	defer p.record.mu.Unlock()
 	var took time.Duration
@@ -51,8 +52,8 @@ func (p *scene) correct(most time.Duration) error {
 	read := backward(p.record.reads)
 	p.figures.back, p.figures.readBack = len(back)+len(fork), len(read)
 	p.figures.off = len(falseOffline(p.record.sights, p.mayVanish))
-	if len(p.dark) > 0 {
-		read = nil // the owner that knew the newer one cannot be asked
+	if p.split {
+		read = nil // by the one side after the other
 	}
 	for _, n := range p.record.moved {
 		p.figures.reconnects = max(p.figures.reconnects, len(n))
@@ -111,11 +112,17 @@ func (p *scene) movedGaps() []time.Duration {
 	})
 }
 
+// quiet makes everybody stop publishing, or go on.
+func (p *scene) quiet(on bool) {
+	p.crowd.quiet(on)
+	p.keepers.quiet(on)
+}
+
 // equal is nil when nothing is on its way, every node reads the same, every
 // watcher has it, and nothing acknowledged is missing in it.
 func (p *scene) equal() error {
-	if n := p.crowd.publishing(); n > 0 {
-		return fmt.Errorf("%d publishes have no answer yet", n)
+	if waiting := p.crowd.publishing(); len(waiting) > 0 {
+		return fmt.Errorf("publishes have no answer yet: %w", few(waiting))
 	}
 	truth, err := p.truth()
 	if err != nil {
@@ -126,23 +133,21 @@ func (p *scene) equal() error {
 	defer p.record.mu.Unlock()
 	missing := lost(p.record.acks, truth, p.excused)
 	p.figures.lost = len(missing)
-	return errors.Join(few(missing), few(unequal(have, truth)))
+	return errors.Join(few(missing), few(unequal(have, truth, p.policies)))
 }
 
 // excused are publishes that nobody can be blamed for: of users without a device
-// since; and of those without a connection when an earlier one may have come
-// late, or when the owner could not answer any more and took what it knew with
-// it, as nothing publishes again for them.
+// since; of those without a connection when an earlier one may have come late;
+// and those of which all copies may be away with nodes that were ended together.
 func (p *scene) excused(a ack) bool {
 	u := p.crowd.users[a.user]
-	since, dark := p.dark[a.owner]
-	return p.gone[a.user] || u.post && (u.isUnsure() || dark && a.at.Before(since))
+	return p.gone[a.user] || u.post && (u.isUnsure() || p.unsafeAt(a.at))
 }
 
 // mayVanish is whether a watcher may rightly be shown a user as offline who is
-// there: one of the two was cut off, or nobody was left to publish again.
+// there: one of the two was cut off.
 func (p *scene) mayVanish(watcher, user int) bool {
-	return p.gone[user] || p.away[user] || p.away[watcher] || p.crowd.users[user].post && len(p.dark) > 0
+	return p.gone[user] || p.away[user] || p.away[watcher]
 }
 
 // ghosts waits until nobody is shown whose device went with its gateway.
