@@ -23,6 +23,14 @@ test: test-go e2e acceptance ## all tests: Go with the race detector, browser, G
 test-go: ## the Go tests alone
 	@$(STEP) test-go go test -race -shuffle=on ./...
 
+SEEDS ?= 20000
+FIRST ?= 1
+
+.PHONY: sim
+sim: ## play SEEDS (20000) histories of faults against the replication protocol, from seed FIRST (1) on
+	@ROLLCALL_SIM_SEEDS=$(SEEDS) ROLLCALL_SIM_FIRST=$(FIRST) $(STEP) sim \
+		go test ./replica -count=1 -timeout 0 -v -run TestAnyHistory
+
 .PHONY: e2e
 e2e: ## the browser tests of the page, in headless Chromium
 	@$(STEP) e2e tools/e2e
