@@ -167,6 +167,9 @@ func (c *Copies) absorbed(group []absorbing, cs []persistence.Commit, changed []
 		}
 		for i := range group {
 			c.low.note(group[i].shard, err, now)
+			if err != nil && group[i].gathered {
+				c.gathers.keep(cs[i])
+			}
 			m.Wrote(now, group[i].id, err == nil)
 		}
 	})

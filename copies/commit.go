@@ -146,7 +146,8 @@ type ended struct {
 	commit *commit
 	copies int
 	err    error
-	then   []func(error)
+	then   []loader
+	found  []persistence.Commit
 }
 
 func (e *ended) tell() {
@@ -154,7 +155,7 @@ func (e *ended) tell() {
 		e.commit.done(e.copies, e.err)
 	}
 	for _, then := range e.then {
-		then(nil)
+		then(e.found, nil)
 	}
 }
 
@@ -162,9 +163,9 @@ func (e *ended) tell() {
 func (c *Copies) end(d *replica.Done, now time.Time) (ended, bool) {
 	cm, ok := c.commits[d.ID]
 	if !ok {
-		then := c.gathers.end(d, now)
+		then, found := c.gathers.end(d, now)
 		c.metrics.gather(d.Provisional)
-		return ended{then: then}, len(then) > 0
+		return ended{then: then, found: found}, len(then) > 0
 	}
 	delete(c.commits, d.ID)
 	if c.closing && len(c.commits) == 0 {

@@ -219,7 +219,7 @@ func (c *Copies) Close() {
 		cm.done(0, messages.ErrUnconfirmed)
 	}
 	for _, then := range waiting {
-		then(messages.ErrClosing)
+		then(nil, messages.ErrClosing)
 	}
 	c.cfg.Wheel.Stop(&c.timer)
 	c.low.stop()

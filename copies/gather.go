@@ -20,9 +20,17 @@ const (
 type gather struct {
 	user    presence.UserID
 	id      uint64
-	waiting []func(error)
-	over    time.Time // zero while it is under way
+	waiting []loader
+	found   []persistence.Commit // what others have and the disk here has not taken
+	over    time.Time            // zero while it is under way
 }
+
+// loader goes on when a gather is over, with what others have and the disk here
+// has not taken.
+type loader func(found []persistence.Commit, err error)
+
+// maxFound bounds what is kept of one user: a copy from each that was asked.
+const maxFound = 16
 
 // gathers are guarded by Copies.mu.
 type gathers struct {
@@ -47,14 +55,23 @@ func (g *gathers) underWay(u presence.UserID) bool {
 	return ok && one.over.IsZero()
 }
 
-// end takes one that is over and returns who waits for it.
-func (g *gathers) end(d *replica.Done, now time.Time) []func(error) {
+// keep remembers a copy that the disk has not taken until its gather is over.
+func (g *gathers) keep(c persistence.Commit) {
+	for _, one := range g.byID {
+		if one.user == c.User && len(one.found) < maxFound {
+			one.found = append(one.found, c)
+		}
+	}
+}
+
+// end takes one that is over.
+func (g *gathers) end(d *replica.Done, now time.Time) (waiting []loader, found []persistence.Commit) {
 	one, ok := g.byID[d.ID]
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	delete(g.byID, d.ID)
-	waiting := one.waiting
+	waiting = one.waiting
 	one.waiting, one.over = nil, now
 	switch {
 	case g.byUser[one.user] != one:
@@ -63,7 +80,7 @@ func (g *gathers) end(d *replica.Done, now time.Time) []func(error) {
 	default:
 		g.recent = append(g.recent, one)
 	}
-	return waiting
+	return waiting, one.found
 }
 
 // expire forgets those that are over for too long.
@@ -80,7 +97,7 @@ func (g *gathers) expire(now time.Time) {
 }
 
 // clear ends all and returns who waits.
-func (g *gathers) clear() (waiting []func(error)) {
+func (g *gathers) clear() (waiting []loader) {
 	for _, one := range g.byID {
 		waiting = append(waiting, one.waiting...)
 	}
@@ -91,17 +108,17 @@ func (g *gathers) clear() (waiting []func(error)) {
 
 // gather calls then once this node has what the others know of a user, or
 // could be made to say in time.
-func (c *Copies) gather(u presence.UserID, then func(error)) {
+func (c *Copies) gather(u presence.UserID, then loader) {
 	shard := u.Shard()
 	c.mu.Lock()
 	switch {
 	case c.closing:
 		c.mu.Unlock()
-		then(messages.ErrClosing)
+		then(nil, messages.ErrClosing)
 		return
 	case c.machine.Settled(shard):
 		c.mu.Unlock()
-		then(nil)
+		then(nil, nil)
 		return
 	}
 	now := c.cfg.Now()
@@ -110,12 +127,13 @@ func (c *Copies) gather(u presence.UserID, then func(error)) {
 	one, ok := g.byUser[u]
 	switch {
 	case ok && !one.over.IsZero():
+		found := one.found
 		c.mu.Unlock()
-		then(nil)
+		then(found, nil)
 		return
 	case ok && len(one.waiting) >= maxWaiting:
 		c.mu.Unlock()
-		then(messages.ErrOverloaded)
+		then(nil, messages.ErrOverloaded)
 		return
 	case ok:
 		one.waiting = append(one.waiting, then)
@@ -123,7 +141,7 @@ func (c *Copies) gather(u presence.UserID, then func(error)) {
 		return
 	}
 	c.lastID++
-	one = &gather{user: u, id: c.lastID, waiting: []func(error){then}}
+	one = &gather{user: u, id: c.lastID, waiting: []loader{then}}
 	g.byUser[u], g.byID[one.id] = one, one
 	c.machine.Gather(now, one.id, shard, nameUser(u))
 	todo := c.take(now)
@@ -134,22 +152,48 @@ func (c *Copies) gather(u presence.UserID, then func(error)) {
 // Load reads a user, after asking the other holders where this node may have
 // missed something. done is as with persistence.Store.Load.
 func (c *Copies) Load(u presence.UserID, done func(persistence.Loaded, error)) {
-	c.gather(u, func(err error) {
+	c.gather(u, func(found []persistence.Commit, err error) {
 		if err != nil {
 			done(persistence.Loaded{}, err)
 			return
 		}
-		c.cfg.Disk.Load(u, done)
+		c.cfg.Disk.Load(u, func(l persistence.Loaded, err error) {
+			for i := range found {
+				join(&l, &found[i])
+			}
+			done(l, err)
+		})
 	})
 }
 
 // LoadWatch reads the list of one endpoint of u as Load does.
 func (c *Copies) LoadWatch(u presence.UserID, endpoint string, done func(presence.Element, bool, error)) {
-	c.gather(u, func(err error) {
+	c.gather(u, func(found []persistence.Commit, err error) {
 		if err != nil {
 			done(presence.Element{}, false, err)
 			return
 		}
-		c.cfg.Disk.LoadWatch(u, endpoint, done)
+		c.cfg.Disk.LoadWatch(u, endpoint, func(e presence.Element, ok bool, err error) {
+			for i := range found {
+				for _, other := range found[i].Elements {
+					if other.Key == presence.WatchKey(endpoint) && (!ok || other.Stamp.Compare(e.Stamp) > 0) {
+						e, ok = other, true
+					}
+				}
+			}
+			done(e, ok && err == nil, err)
+		})
 	})
+}
+
+// join merges what the disk has not taken into what it has.
+func join(l *persistence.Loaded, c *persistence.Commit) {
+	for _, e := range c.Elements {
+		if kind, _ := e.Key.Split(); kind != presence.KindWatch {
+			l.Record.Merge(e)
+		}
+	}
+	if c.Version > l.Version {
+		l.State, l.Version, l.Wake, l.Found = c.State, c.Version, c.Wake, true
+	}
 }

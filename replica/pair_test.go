@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"testing"
 	"time"
 )
@@ -132,14 +133,14 @@ func TestCommitWithoutItsOwnDisk(t *testing.T) {
 func TestCommitFails(t *testing.T) {
 	s := newStand(t, Config{Ack: 2, Min: 2})
 	s.m.Commit(s.now, 1, 0, "u", nil)
-	if done := only[Done](s.m.Take()); len(done) != 1 || done[0].Err != ErrTooFew {
+	if done := only[Done](s.m.Take()); len(done) != 1 || !errors.Is(done[0].Err, ErrTooFew) {
 		t.Errorf("nobody is there: %+v", done)
 	}
 	s.view(1, "a", "b")
 	s.m.Commit(s.now, 2, 0, "u", nil)
 	s.m.Wrote(s.now, 2, true)
 	s.view(2, "a")
-	if done := only[Done](s.pass(3 * time.Second)); len(done) != 1 || done[0].Err != ErrUnconfirmed {
+	if done := only[Done](s.pass(3 * time.Second)); len(done) != 1 || !errors.Is(done[0].Err, ErrUnconfirmed) {
 		t.Errorf("two must be there: %+v", done)
 	}
 }
