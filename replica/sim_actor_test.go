@@ -92,14 +92,16 @@ func (a *actor) idle() {
 
 // load gathers what others know, where this is needed, and reads.
 func (a *actor) load() {
-	p, begin := a.p, a.p.w.now
+	p, begin := a.p, a.p.beginning()
 	a.loading++
+	settled := p.machine.Settled(shardOf(a.user))
 	read := func(d Done) {
+		views := len(p.been)
 		p.later(func() {
 			a.loading--
 			a.content.merge(&p.host.disk.users[a.user])
 			p.observe(a.content.version)
-			if !d.Provisional {
+			if !d.Provisional && len(p.been) == views && (!settled || views == begin.views) {
 				p.w.checkFresh(a, begin)
 			}
 			if a.loading > 0 {
@@ -112,12 +114,27 @@ func (a *actor) load() {
 			}
 		})
 	}
-	if p.machine.Settled(shardOf(a.user)) {
+	if settled {
 		read(Done{})
 		return
 	}
 	id := p.id(read)
 	p.step(func(m *Machine, now time.Time) { m.Gather(now, id, shardOf(a.user), userOf(a.user)) })
+}
+
+// beginning is what a process knows when it begins to load a user.
+type beginning struct {
+	at      time.Duration
+	views   int              // that the process has had
+	serials [maxHosts]uint64 // of the others' stays in the view; 0: not known
+}
+
+func (p *process) beginning() beginning {
+	b := beginning{at: p.w.now, views: len(p.been)}
+	for _, q := range p.machine.view.peers {
+		b.serials[q.name[0]-'a'] = q.serial
+	}
+	return b
 }
 
 func (p *process) id(then func(Done)) uint64 {

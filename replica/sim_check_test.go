@@ -103,32 +103,26 @@ func (w *world) checkKept(when string, args ...any) {
 	}
 }
 
-// checkCopies fails when what a host has dropped is on fewer disks than two,
-// but for those lost.
-func (w *world) checkCopies(by Member, was *[simUsers]record, shard uint16) {
-	for i := range w.ledger.entries {
-		e := &w.ledger.entries[i]
-		if shardOf(e.user) != shard || !e.promised() || !was[e.user].has(i) {
-			continue
-		}
-		copies := 0
-		for _, h := range w.hosts {
-			if h.disk.users[e.user].has(i) {
-				copies++
+// checkDropped fails when something that a host has dropped is missing on the
+// disk of a host that was to hold it, by the view in which it was dropped.
+func (w *world) checkDropped(by Member, was *[simUsers]record, shard uint16, holders []int) {
+	for u := int(shard); u < simUsers; u += simShards {
+		for _, id := range holders {
+			h := w.hosts[id]
+			has := h.disk.users[u]
+			if changed, _ := has.merge(&was[u]); changed && w.now > h.lost+2*time.Second {
+				w.fail("%s has dropped shard %d, but %s has not all of user %d", by, shard, h, u)
 			}
-		}
-		if copies+w.ledger.lost < 2 {
-			w.fail("%s has dropped shard %d, now element %d of user %d is on %d disks", by, shard, i, e.user, copies)
 		}
 	}
 }
 
 // checkFresh fails when an actor that was loaded after an acknowledgement does
 // not know of it, although it could have asked a member that did.
-func (w *world) checkFresh(a *actor, begin time.Duration) {
+func (w *world) checkFresh(a *actor, begin beginning) {
 	for i := range w.ledger.entries {
 		e := &w.ledger.entries[i]
-		if e.user != a.user || !e.acked || e.at >= begin || a.content.has(i) {
+		if e.user != a.user || !e.acked || e.at >= begin.at || a.content.has(i) {
 			continue
 		}
 		if from := w.missed(a.p, i, e, begin); from != nil {
@@ -141,26 +135,28 @@ func (w *world) checkFresh(a *actor, begin time.Duration) {
 // missed is a host that p has to have an element from when it begins to load
 // its user. Only an owner may rely on what it has compared, and only with a
 // member that came into the view with it, or before another owner's handover.
-func (w *world) missed(p *process, element int, e *entry, begin time.Duration) *host {
+func (w *world) missed(p *process, element int, e *entry, begin beginning) *host {
 	s := shardOf(e.user)
 	owns := len(p.holders[s]) > 0 && p.holders[s][0] == p.host.id
 	for _, y := range w.hosts {
-		if y.process == nil || y.paused || !y.disk.users[e.user].has(element) || p.entered >= begin {
+		if y.process == nil || y.paused || !y.disk.users[e.user].has(element) {
 			continue
 		}
 		since := y.disk.since[element]
 		if y == p.host {
-			if since < begin {
+			if since < begin.at {
 				return y
 			}
 			continue
 		}
 		v := p.view[y.id]
-		if !v.alive || v.process != y.process.number || p.suspects[y.id] || since >= begin {
+		if !v.alive || v.process != y.process.number || p.suspects[y.id] || since >= begin.at {
 			continue
 		}
 		mine, its := p.machine.view, y.process.machine.view
-		same := mine.table == its.table && slices.Contains([]uint64{0, its.serial}, mine.byName[y.name(v.process)].serial)
+		// In a view that came meanwhile all are asked.
+		fresh := len(p.been) != begin.views || begin.serials[y.id] == 0 || begin.serials[y.id] == its.serial
+		same := mine.table == its.table && fresh
 		switch {
 		case !owns && slices.Contains(p.holders[s], y.id):
 			return y
@@ -168,7 +164,7 @@ func (w *world) missed(p *process, element int, e *entry, begin time.Duration) *
 			return y
 		case !slices.Contains(y.process.been, mine.table): // so it must be asked
 			return y
-		case p.handed[s] > since && p.handed[s] < begin:
+		case p.handed[s] > since && p.handed[s] < begin.at:
 			return y
 		}
 	}
@@ -211,8 +207,8 @@ func (w *world) checkRest(busy, late, ticks int) {
 	if limit := hosts * 12; ticks > limit {
 		w.fail("%d ticks at rest, not at most %d", ticks, limit)
 	}
-	if limit := 300 * hosts * hosts; busy > limit {
-		w.fail("%d messages until rest, not at most %d", busy, limit)
+	if limit := 75 * len(w.hosts) * (w.views + len(w.hosts)); busy > limit {
+		w.fail("%d messages until rest after %d changes of views, not at most %d", busy, w.views, limit)
 	}
 }
 

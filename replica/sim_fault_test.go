@@ -36,7 +36,7 @@ func (w *world) nextFault() {
 	}
 	x, y := w.anyHost(), w.anyHost()
 	lasts := time.Duration(w.tempo * float64(w.between(200*time.Millisecond, 4*time.Second)))
-	switch w.r.IntN(12) {
+	switch w.r.IntN(14) {
 	case 0, 1:
 		w.crash(x)
 		w.after(lasts, func() { w.restart(x) })
@@ -62,11 +62,9 @@ func (w *world) nextFault() {
 	case 10:
 		w.leave(x)
 	case 11:
-		if w.chance(0.5) {
-			x.offset += w.between(-time.Minute, time.Minute)
-			w.say("the clock of %s jumps", x)
-			break
-		}
+		x.offset += w.between(-time.Minute, time.Minute)
+		w.say("the clock of %s jumps", x)
+	case 12, 13:
 		d := x.disk
 		d.full = true
 		w.say("the disk of %s is full", x)
@@ -89,7 +87,7 @@ func (w *world) loseDisk(x *host) {
 	w.say("%s loses its disk", x)
 	w.ledger.lost++
 	w.ledger.lose()
-	x.disk = &disk{}
+	x.disk, x.lost = &disk{}, w.now
 	w.checkKept("after %s lost its disk", x)
 }
 
@@ -313,9 +311,11 @@ func (w *world) settleDown() {
 		w.noticeAll(x)
 		w.tellOf(x, 0, 1500*time.Millisecond)
 	}
-	w.after(40*time.Second, func() {
-		for _, o := range w.watch {
-			w.observe(o, w.anyHost())
-		}
-	})
+	for _, in := range []time.Duration{repair, repair + 35*time.Second} {
+		w.after(in, func() {
+			for _, o := range w.watch {
+				w.observe(o, w.anyHost())
+			}
+		})
+	}
 }

@@ -22,7 +22,8 @@ type host struct {
 	paused  bool
 	held    []func() // what came while it was paused
 	leaving bool
-	gone    bool // for good
+	gone    bool          // for good
+	lost    time.Duration // when it lost its disk last
 	offset  time.Duration
 	known   [maxHosts]standing
 }
@@ -145,6 +146,9 @@ func (p *process) adopt() {
 		}
 	}
 	p.entered = p.w.now
+	if p.w.calm {
+		p.w.views++
+	}
 	p.been = append(p.been, table)
 	p.w.say("%s sees %v", p.self(), members)
 	p.machine.SetView(h.clock(), View{
@@ -215,9 +219,11 @@ func (p *process) do(o Output) {
 	case Done:
 		if ask := p.asks[o.ID]; ask != nil {
 			delete(p.asks, o.ID)
+			views := len(p.been)
 			p.w.after(0, func() {
 				p.host.run(func(q *process) {
 					if q == p {
+						o.Provisional = o.Provisional || len(p.been) != views // it says nothing of another view
 						ask(o)
 					}
 				})
@@ -269,10 +275,10 @@ func (p *process) send(to Member, msg Message) {
 	})
 }
 
-// queue does something on the disk after all that was asked for before.
+// queue does something on the disk, not before what was asked for before.
 func (p *process) queue(do func(d *disk, ok bool), crashed func(d *disk)) {
 	d := p.host.disk
-	d.free = max(d.free, p.w.now) + p.w.between(500*time.Microsecond, p.w.write)
+	d.free = max(d.free, p.w.now+p.w.between(500*time.Microsecond, p.w.write)) // many at once, in order
 	full := d.full
 	p.w.after(d.free-p.w.now, func() {
 		if p.dead() {
@@ -310,12 +316,13 @@ func (p *process) write(id uint64, data *part) {
 }
 
 func (p *process) drop(o Drop) {
+	holders := p.holders[o.Shard]
 	p.queue(func(d *disk, ok bool) {
 		was := d.users
 		if d.drop(o.Shard, o.Root) {
 			p.w.say("%s drops %d", p.self(), o.Shard)
 			p.w.checkKept("after %s dropped shard %d", p.self(), o.Shard)
-			p.w.checkCopies(p.self(), &was, o.Shard)
+			p.w.checkDropped(p.self(), &was, o.Shard, holders)
 		}
 		p.step(func(m *Machine, now time.Time) { m.Wrote(now, o.ID, true) })
 	}, nil)

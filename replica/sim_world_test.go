@@ -52,6 +52,7 @@ type world struct {
 
 	messages int // sent so far, by machines
 	ticks    int // due so far
+	views    int // taken since the last fault
 	story    []string
 	telling  bool
 	failure  string
