@@ -245,17 +245,20 @@ func (m *Machine) onDelta(from Member, d *Delta) {
 	m.absorb(absorb{kind: absorbDelta, shard: d.Shard, from: from, id: d.ID}, d.Data)
 }
 
+// wroteDelta answers a delta. One that does not come from the owner comes from
+// another view, or from a stand-in: who was to hold it there may be others.
 func (m *Machine) wroteDelta(a *absorb, ok bool) {
 	m.send(a.from, Ack{ID: a.id, OK: ok})
-	owner := m.view.owner(a.shard)
-	switch {
-	case !ok:
+	if !ok {
 		m.missed(a.from, a.shard)
-	case !m.view.mine.has(a.shard):
-		m.surplus.found(m.elapsed)
-		m.stale = true
+		return
 	}
-	if ok && owner != nil && owner.name != a.from && owner != m.view.self {
-		m.tell(owner.name, a.shard)
+	if owner := m.view.owner(a.shard); owner == nil || owner.name == a.from {
+		return
+	}
+	for _, p := range m.view.set(a.shard) {
+		if p.name != a.from {
+			m.tell(p.name, a.shard)
+		}
 	}
 }

@@ -33,7 +33,8 @@
 //     acknowledgements what is covered towards them ends.
 //   - Two may commit at once, while views differ or one stands in for another.
 //     Who takes a delta from a member that it does not think the owner tells the
-//     owner: Behind. Whoever commits tells those that have not acknowledged.
+//     others of the set: Behind. Whoever commits tells those that have not
+//     acknowledged.
 //     Behind is repeated until the other compares, and an answer that crossed it
 //     does not count.
 //   - A handover, or a stop of this process: the runtime calls Unsettle.

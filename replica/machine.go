@@ -207,6 +207,10 @@ func (m *Machine) Wrote(now time.Time, id uint64, ok bool) {
 		return
 	}
 	delete(m.absorbs, id)
+	if ok && !m.holds(a.shard) { // the view may have changed meanwhile
+		m.surplus.found(m.elapsed)
+		m.stale = true
+	}
 	switch a.kind {
 	case absorbDelta:
 		m.wroteDelta(&a, ok)
