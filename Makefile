@@ -54,7 +54,7 @@ demo-check: ## the demo cluster starts, a publish through one node is read throu
 	@$(STEP) demo-check tools/democluster --check
 
 .PHONY: cluster-test
-cluster-test: ## every scenario of clustertest with real nodes: killed, paused, cut off, restarted; ten minutes
+cluster-test: ## every scenario of clustertest with real nodes: killed, wiped, paused, cut off, restarted; a quarter of an hour
 	@$(STEP) cluster-test tools/clustertest full
 
 .PHONY: cluster-test-short

@@ -365,29 +365,6 @@ func TestLapsedSessionIsSaidAgain(t *testing.T) {
 	})
 }
 
-// A user whose owner died and who has no device is as it was, under a version
-// that a fresh read has too.
-func TestOwnerOfAnAbsentUserDies(t *testing.T) {
-	inNetwork(t, func(t *testing.T, n *network) {
-		nodes := n.start(3)
-		u := n.userOn("n2", "absent")
-		d := nodes[2].connect(bob, "desk")
-		d.add(u)
-		nodes[0].publish(u, nodes[0].busy()) // by an application: nobody says it again
-		wait(time.Second)
-		d.wants(u, presence.Busy, presence.ActInACall)
-		d.forget()
-		n.kill("n2")
-		n.members("n1", "n3")
-		wait(2 * mourningTime)
-		d.wants(u, presence.Busy, presence.ActInACall)
-		d.neverSaw(presence.Offline)
-		if _, v := d.get(u); v != nodes[0].read(bob, u).Version {
-			t.Error("the watcher has another version than a reader")
-		}
-	})
-}
-
 // forget begins the device's history anew.
 func (d *device) forget() {
 	d.mu.Lock()

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"rollcall/cluster/topology"
 	"rollcall/messages"
+	"rollcall/persistence"
 	"rollcall/presence"
 )
 
@@ -169,16 +171,107 @@ func TestPolicyOutlivesItsNode(t *testing.T) {
 	})
 }
 
-// With fewer nodes than must hold a copy nothing is acknowledged.
-func TestTooFewCopiesAreRefused(t *testing.T) {
+// What no second node has confirmed is not acknowledged. It may have been stored
+// all the same: then those who watch are told.
+func TestUnconfirmedIsNotAcknowledged(t *testing.T) {
 	inNetwork(t, func(t *testing.T, n *network) {
 		nodes := n.start(2)
 		u := n.userOn("n1", "pub")
+		d := nodes[0].connect(n.userOn("n1", "viewer"), "desk")
+		d.add(u)
+		wait(time.Second)
 		n.losing(func(string, string, *messages.Envelope) bool { return true })
 		_, err := nodes[0].Publish(t.Context(), u, nodes[0].busy())
 		var refusal *messages.Error
 		if !errors.As(err, &refusal) || refusal.Code != "outcome_unknown" {
 			t.Errorf("no copy could be made, and the answer is %v", err)
+		}
+		wait(3 * time.Second)
+		if s := nodes[0].read(bob, u); s.State.Availability != presence.Busy {
+			t.Fatalf("not stored: %+v", s)
+		}
+		d.wants(u, presence.Busy, presence.ActInACall)
+	})
+}
+
+// An endpoint whose client has gone to another gateway, and which does not know
+// it, says nothing again when the owner dies: the client has said newer things.
+func TestLeftEndpointSaysNothingAgain(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n *network) {
+		nodes := n.start(3)
+		n.losing(func(_, _ string, e *messages.Envelope) bool {
+			return len(e.Routed) == 1 && e.Routed[0].Type == "rollcall.v1.Superseded"
+		})
+		u := n.userOn("n2", "mover")
+		left := nodes[0].connect(u, "phone")
+		left.publishSession(1, presence.Busy, presence.ActInACall)
+		left.add(alice)
+		wait(time.Second)
+		now := nodes[2].connect(u, "phone")
+		now.publishSession(1, presence.Away, presence.ActAway)
+		now.add(bob)
+		wait(time.Second)
+		n.kill("n2")
+		n.members("n1", "n3")
+		wait(5 * time.Second)
+		if s := nodes[2].read(bob, u); s.State.Availability != presence.Away {
+			t.Errorf("the device said last that it is away; read %v", s.State.Availability)
+		}
+		if again := nodes[2].connect(u, "phone"); again.watchingNow() != 2 {
+			t.Errorf("%d are watched, 2 were said last", again.watchingNow())
+		}
+	})
+}
+
+// A user whose owner died and who has no device is as it was, under a version
+// that a fresh read has too.
+func TestOwnerOfAnAbsentUserDies(t *testing.T) {
+	inNetwork(t, func(t *testing.T, n *network) {
+		nodes := n.start(3)
+		u := n.userOn("n2", "absent")
+		d := nodes[2].connect(bob, "desk")
+		d.add(u)
+		nodes[0].publish(u, nodes[0].busy()) // by an application: nobody says it again
+		wait(time.Second)
+		d.wants(u, presence.Busy, presence.ActInACall)
+		d.forget()
+		n.kill("n2")
+		n.members("n1", "n3")
+		wait(2 * mourningTime)
+		d.wants(u, presence.Busy, presence.ActInACall)
+		d.neverSaw(presence.Offline)
+		if _, v := d.get(u); v != nodes[0].read(bob, u).Version {
+			t.Error("the watcher has another version than a reader")
+		}
+	})
+}
+
+// What is under way when a process finds that it was stopped ends as it would
+// have, also when the user cannot be read again at once.
+func TestCommitEndsBehindAFailedRefresh(t *testing.T) {
+	virtually(t, func(t *testing.T, w *world, m *memoryStore) {
+		s := moody(w, m)
+		w.publish(alice, w.available())
+		s.hold("commit")
+		answered := make(chan error, 1)
+		go func() {
+			_, err := w.System.Publish(t.Context(), alice, w.busy())
+			answered <- err
+		}()
+		synctest.Wait()
+		s.set("load", persistence.ErrOverloaded)
+		w.stalls.n.Add(1) // as after a stop
+		if _, err := w.System.Read(t.Context(), bob, alice); err == nil {
+			t.Error("it speaks before it has read anew")
+		}
+		s.release()
+		wait(time.Second)
+		s.set("load", nil)
+		if err := <-answered; err != nil {
+			t.Errorf("the commit that had begun: %v", err)
+		}
+		if got := w.read(bob, alice).State.Availability; got != presence.Busy {
+			t.Errorf("reads %v", got)
 		}
 	})
 }

@@ -158,7 +158,7 @@ func (s *System) adopt(ctx context.Context, u presence.UserID, part *messages.Ad
 
 // yieldNow leaves when nothing is under way any more.
 func (u *user) yieldNow() {
-	if u.yielding != nil && u.loading != nil && u.loading.failed {
+	if u.yielding != nil && u.flight == nil && u.loading != nil && u.loading.failed {
 		u.leave(nil) // what is stored is handed over without
 		return
 	}

@@ -109,6 +109,10 @@ func (s *System) Wake(u presence.UserID) error {
 	return s.node.Tell(cluster.User(u), &messages.Recheck{})
 }
 
+// Awake says whether a user is in memory here, and has it look at the clock if
+// so.
+func (s *System) Awake(u presence.UserID) bool { return s.node.PostActive(cluster.User(u), tick{}) }
+
 // Gained has something in it when this node has come to own shards: stored
 // users of theirs need to be woken.
 func (s *System) Gained() <-chan struct{} { return s.gained }

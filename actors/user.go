@@ -163,6 +163,8 @@ func (u *user) waits(ctx actor.Context) bool {
 	switch ctx.Message().(type) {
 	case watchLoaded, watchCommitted, paceTick:
 		return false
+	case committed: // of before a refresh: there is one at most
+		u.loading.stash = append(u.loading.stash, asked{msg: ctx.Message()})
 	case cluster.Idle, *messages.Recheck: // what has changed is looked at anyway
 	case tick:
 		if u.loading.failed {
@@ -192,7 +194,7 @@ func (u *user) onLoaded(ctx actor.Context, m loaded) {
 	} else {
 		u.become(m.user, now)
 	}
-	if l.again && !l.refresh {
+	if l.again {
 		u.retry(now)
 	} else {
 		u.settle(now)
@@ -219,18 +221,23 @@ func (u *user) become(l persistence.Loaded, now time.Time) {
 	}
 }
 
-// loadFailed refuses what waits. Where somebody still needs the user, loading
-// is tried again.
+// loadFailed refuses what waits, but for the end of a commit. Where somebody
+// still needs the user, loading is tried again.
 func (u *user) loadFailed(ctx actor.Context, err error, now time.Time) {
+	var ended []asked
 	for _, a := range u.loading.stash {
-		u.refuse(ctx, a, err)
+		if _, ok := a.msg.(committed); ok {
+			ended = append(ended, a)
+		} else {
+			u.refuse(ctx, a, err)
+		}
 	}
-	u.loading.stash = nil
-	if u.yielding != nil {
+	u.loading.stash = ended
+	if u.flight == nil && u.yielding != nil {
 		u.leave(nil)
 		return
 	}
-	if len(u.watching) == 0 && u.subs == nil && u.mailbox.CloseIfEmpty() {
+	if u.flight == nil && len(u.watching) == 0 && u.subs == nil && u.mailbox.CloseIfEmpty() {
 		return
 	}
 	u.loading.failed = true

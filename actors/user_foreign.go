@@ -9,8 +9,8 @@ import (
 	"rollcall/presence"
 )
 
-// foreignCommit is what another node has committed of this user, or what was found at
-// one: it is stored here already.
+// foreignCommit is what another node has committed of this user, or what was
+// found at one: it is stored here already.
 type foreignCommit struct{ commit persistence.Commit }
 
 // merged takes what another node has said of a user into the live activation, if
@@ -27,11 +27,12 @@ func (u *user) onForeign(c persistence.Commit) {
 	alive := u.aliveSessions(nil, nil, now)
 	blocked := false
 	for _, e := range c.Elements {
-		if kind, _ := e.Key.Split(); kind == presence.KindWatch {
+		kind, _ := e.Key.Split()
+		if kind == presence.KindWatch {
 			continue // lists are read when they are needed
 		}
 		news := u.learn(graced(e, now), now)
-		blocked = blocked || news && len(blocksOf([]presence.Element{e})) > 0
+		blocked = blocked || news && kind == presence.KindBlock
 	}
 	if revived := u.revive(alive, now); len(revived) > 0 {
 		u.commit(&flight{elements: revived})
