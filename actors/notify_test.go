@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,15 +114,21 @@ func TestFollowerSeesVersionsRise(t *testing.T) {
 func TestFollowersAreCutOffWhereTheLogIsNotWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parted := errors.New("other nodes hold a part of the users")
-		var now error
+		var whole atomic.Bool
+		whole.Store(true)
 		n := NewNotifications(&scriptedFeed{more: make(chan struct{})}, 1)
-		n.Require(func() error { return now })
+		n.Require(func() error {
+			if whole.Load() {
+				return nil
+			}
+			return parted
+		})
 		done := make(chan error, 1)
 		go func() {
 			done <- n.Follow(t.Context(), Follow{Tenant: home, Live: true, Beat: time.Second, Each: func([]persistence.Change) error { return nil }})
 		}()
 		synctest.Wait()
-		now = parted
+		whole.Store(false)
 		if err := <-done; !errors.Is(err, parted) {
 			t.Errorf("the follower ended with %v", err)
 		}

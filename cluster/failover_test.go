@@ -271,7 +271,7 @@ func TestHolderThatDiesIsNotAwaited(t *testing.T) {
 			}
 		}
 		d.shards.mu.Unlock()
-		if d.serving == 0 {
+		if d.serving.Load() == 0 {
 			t.Error("nobody was told to register again")
 		}
 		w.members("a c d", "a", "c", "d")

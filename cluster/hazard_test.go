@@ -56,7 +56,7 @@ func TestTakeoverFromTheDeadIsAnnounced(t *testing.T) {
 		close(a.block)
 		w.members("b", "b")
 		w.settled("b")
-		if b.serving == 0 {
+		if b.serving.Load() == 0 {
 			t.Error("nobody was told")
 		}
 	})

@@ -226,8 +226,8 @@ func TestHandoffThatHangs(t *testing.T) {
 			}
 		}
 		time.Sleep(awaitTime + takingTime)
-		if b.Status().Awaited+b.Status().Taking != 0 || b.serving == 0 {
-			t.Errorf("%+v, announced %d times", b.shards.count(), b.serving)
+		if b.Status().Awaited+b.Status().Taking != 0 || b.serving.Load() == 0 {
+			t.Errorf("%+v, announced %d times", b.shards.count(), b.serving.Load())
 		}
 		close(a.block)
 		w.settled("a", "b")

@@ -49,7 +49,7 @@ type testNode struct {
 
 	mu      sync.Mutex
 	told    []Change
-	serving int
+	serving atomic.Int64
 	handled atomic.Int64 // publishes
 	doubts  []string
 	loose   int           // calls of Unsettled
@@ -95,9 +95,7 @@ func (w *network) add(id string, incarnation uint64) *testNode {
 			Yield:     n.yield,
 			Control: func(_ string, m proto.Message, _ func(proto.Message)) {
 				if _, ok := m.(*messages.Serving); ok {
-					n.mu.Lock()
-					n.serving++
-					n.mu.Unlock()
+					n.serving.Add(1)
 				}
 			},
 		},
